@@ -1,0 +1,148 @@
+#pragma once
+// Accounts: users, addresses, logins. On Documents (entities) and SharedState (failed logins, tokens).
+//
+// - A user has a mailbox tree from the moment create() returns (INBOX, Sent, Trash, Drafts, Junk: storage.md §17).
+// - Creation is whole or not at all; username and address are unique by their views.
+// - A verified password is remembered as a keyed hash for a short time (login_cache), dropped when it changes.
+// - Threads: every call may come from any thread. authenticate() may hash for 100 ms: run it on Pool::long_work,
+//   after try_cached() on Pool::commands.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "accounts/user.hpp"
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "store/documents.hpp"
+#include "store/events.hpp"
+#include "store/mail_store.hpp"
+#include "store/shared_state.hpp"
+
+namespace mallard::accounts {
+
+struct AccountsConfig {
+    std::string email_domain;                         // for users created without address; empty: host name
+    std::int64_t max_storage = 1024LL * 1024 * 1024;  // default quota, bytes (maxStorage)
+    std::int64_t max_recipients = 2000, max_forwards = 2000;
+    std::int64_t imap_max_connections = 15;
+    std::int64_t pop3_max_messages = 250;
+    std::int64_t imap_max_download = 10240LL << 20, imap_max_upload = 10240LL << 20, pop3_max_download = 10240LL << 20;
+    int user_failures_max = 12;                                       // per 120 s (protocols.md §4.3)
+    int address_failures_max = 0;                                     // per 300 s; 0: off
+    std::string access_secret = "a secret cat";                       // api.accessControl.secret
+    std::int64_t token_ttl = 1'209'600, token_lifetime = 15'552'000;  // seconds
+    int login_cache_seconds = 60;
+    int pbkdf2_iterations = 100'000;
+};
+
+enum class Scope { master, imap, pop3, smtp };
+
+struct Credentials {
+    std::string username, password;
+    Scope scope = Scope::imap;
+    std::string protocol;  // "IMAP", "POP3", "API": for the authlog
+    std::string session;
+    std::string address;  // the peer's IP
+};
+
+struct Login {
+    UserId user;
+    std::string username;
+    std::string source = "master";  // or "asp"
+    std::vector<std::string> require_2fa;
+};
+
+struct AccessToken {
+    std::string user;  // 24 hex, or a name for administrative tokens
+    std::string role;  // "root", "user", ...
+    std::string id;    // sha256 hex of the token: what list and revoke use
+    TimeMs created = 0;
+    std::int64_t ttl = 0;  // seconds; 0: never expires
+    std::string description;
+};
+
+// A page of a listing, in the order of the paging value.
+template <class T>
+struct Page {
+    std::vector<T> results;
+    std::uint64_t total = 0;
+    std::optional<std::string> next, previous;  // cursors, opaque
+};
+struct ListRequest {
+    std::string query;                             // substring of username / address / name; empty: all
+    std::vector<std::string> tags, required_tags;  // any of, all of
+    std::optional<UserId> user;                    // addresses: of this user only
+    std::size_t limit = 20;
+    std::string cursor;  // `next` or `previous` of an earlier page
+    bool descending = false;
+};
+
+class Accounts {
+public:
+    Accounts(store::Documents& documents, store::SharedState& state, store::MailStore& mail, store::Events& events,
+             Clock const& clock, AccountsConfig config);
+    ~Accounts();
+    Result<void> open();  // declares collections
+
+    // Users.
+    Result<User> create(NewUser const& user);
+    Result<std::optional<User>> get(UserId id) const;  // cached for a few seconds
+    Result<std::optional<User>> find_by_username(std::string_view username) const;
+    Result<User> update(UserId id, UserPatch const& patch);
+    Result<void> erase(UserId id);  // with mail and addresses
+    Result<Page<User>> list(ListRequest const& request) const;
+    std::int64_t quota_of(User const& user) const;  // effective, bytes
+    Result<std::int64_t> storage_used(UserId id) const;
+
+    // Addresses (storage.md §16).
+    struct Resolved {
+        Address address;
+        std::optional<UserId> user;  // none: a forwarded address
+    };
+    Result<std::optional<Resolved>> resolve(std::string_view address, bool wildcards) const;
+    Result<Address> add_address(UserId user, std::string const& address, std::string const& name,
+                                std::vector<std::string> const& tags, std::string const& meta_data,
+                                std::string const& internal_data, bool main, bool allow_wildcard);
+    struct AddressPatch {
+        std::optional<std::string> address, name, meta_data, internal_data;
+        std::optional<std::vector<std::string>> tags;
+        std::optional<bool> main;
+    };
+    Result<Address> update_address(UserId user, AddressId id, AddressPatch const& patch);
+    Result<void> erase_address(UserId user, AddressId id);  // denied: the main address
+    Result<std::vector<Address>> addresses(UserId user) const;
+    Result<std::optional<Address>> address(AddressId id) const;
+    Result<Page<Address>> list_addresses(ListRequest const& request) const;
+    Result<void> add_domain_alias(std::string const& alias, std::string const& domain);
+
+    // Logins (protocols.md §4.2). Errors: auth_failed, rate_limited, scope_denied, unavailable.
+    std::optional<Login> try_cached(Credentials const& credentials);  // memory only, microseconds
+    Result<Login> authenticate(Credentials const& credentials);
+    Result<bool> check_password(UserId id, std::string_view password) const;
+
+    // One open session of a user more or less (imapMaxConnections); limit when there are too many.
+    Result<void> session_opened(UserId user, std::string_view service);
+    void session_closed(UserId user, std::string_view service);
+
+    // A day's allowance in bytes: fails with rate_limited (and says when to come back) when it is used up before the
+    // call. kind: "iup" "idw" "pdw" (storage.md §14).
+    Result<void> use_allowance(User const& user, std::string_view kind, std::int64_t bytes);
+
+    // Access tokens (storage.md §15.4).
+    Result<std::string> create_token(std::string const& user, std::string const& role, std::int64_t ttl,
+                                     std::string const& description = {});    // the token: 40 hex, shown once
+    Result<std::optional<AccessToken>> verify_token(std::string_view token);  // also prolongs its life
+    Result<std::vector<AccessToken>> list_tokens() const;
+    Result<bool> revoke_token(std::string_view token_or_id);
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mallard::accounts

@@ -1,0 +1,90 @@
+#pragma once
+// Mailboxes: the rules above the store: names (RFC 9051 §5.1, protocols.md §1.8), special mailboxes, quota, what is
+// derived of a message. Shared by IMAP, POP3, LMTP and REST. Threads: every call may come from any thread.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "accounts/accounts.hpp"
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "mime/imap_structure.hpp"
+#include "store/mail_store.hpp"
+
+namespace mallard::mailboxes {
+
+struct Policy {
+    std::size_t depth_max = 128;       // levels of a path
+    std::size_t name_units_max = 512;  // UTF-16 units per level
+    std::size_t mailboxes_max = 1500;  // per user
+    std::uint64_t message_bytes_max = 64ull * 1024 * 1024;
+};
+
+// One leading and one trailing '/' cut, first level INBOX upper-cased. invalid: empty, "//", controls, too long, too
+// deep.
+Result<std::string> normalize_path(std::string_view path, Policy const& policy);
+
+enum class Source { imap, lmtp, api, import_, submission };  // meta.source and metrics
+
+struct AppendRequest {
+    UserId user;
+    MailboxId mailbox;
+    std::string_view source;  // the bytes
+    store::Flags flags;
+    std::optional<TimeMs> internal_date;  // none: now
+    Source via = Source::imap;
+    std::string meta;         // BSON document (storage.md §4.3) or empty
+    bool check_quota = true;  // over_quota when used + size > quota
+};
+
+class Mailboxes {
+public:
+    Mailboxes(store::MailStore& store, accounts::Accounts& accounts, Clock const& clock, Policy policy = {});
+    ~Mailboxes();
+
+    store::MailStore& store();
+    Policy const& policy() const;
+
+    // Folders. Errors: invalid, not_found, already_exists, denied (INBOX, special), limit.
+    Result<std::vector<store::MailboxInfo>> list(UserId user) const;  // sorted: INBOX first, parents before children
+    Result<store::MailboxInfo> find(UserId user, std::string_view path) const;
+    Result<store::MailboxInfo> get(UserId user, MailboxId id) const;  // not_found also when it is another user's
+    Result<store::MailboxInfo> find_special(UserId user, std::string_view special_use) const;
+    Result<store::MailboxInfo> create(UserId user, std::string_view path, store::MailboxInfo settings = {});
+    Result<store::MailboxInfo> rename(UserId user, MailboxId id, std::string_view path);
+    Result<store::MailboxInfo> update(UserId user, MailboxId id, store::MailboxPatch const& patch);
+    Result<void> erase(UserId user, MailboxId id);
+
+    // Messages. The caller has checked that the mailbox is the user's.
+    Result<store::Snapshot> snapshot(MailboxId id) const;
+    Result<store::Appended> append(AppendRequest const& request);
+    Result<store::FlagsChanged> change_flags(MailboxId id, store::UidSet const& uids, store::FlagChange const& change);
+    Result<store::Copied> copy(UserId user, MailboxId from, store::UidSet const& uids, MailboxId to);  // over_quota
+    Result<store::Copied> move(UserId user, MailboxId from, store::UidSet const& uids, MailboxId to);
+    Result<store::UidSet> expunge(MailboxId id, store::UidSet const& uids, bool only_deleted);
+
+    // The user's storage left, bytes (may be negative).
+    Result<std::int64_t> quota_left(UserId user) const;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// What append() derives of a message, for tests and engines that rebuild it.
+store::NewMessage derive(std::string_view source, mime::Entity const& tree, store::Flags flags, TimeMs internal_date,
+                         std::string meta);
+
+// The indexed header fields of MessageRecord::headers: lower-cased decoded values, for SEARCH.
+struct IndexedHeader {
+    std::string key;    // lower case
+    std::string value;  // case-folded UTF-8
+};
+std::string encode_headers(std::vector<IndexedHeader> const& headers);
+std::vector<IndexedHeader> decode_headers(std::string_view encoded);
+
+}  // namespace mallard::mailboxes

@@ -1,0 +1,42 @@
+#pragma once
+// The worker pools: where the synchronous inside runs. `run` hops there and back: the coroutine resumes on its own
+// network thread. Threads: run() from a coroutine on a network thread; post() from anywhere.
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "net/stream.hpp"
+
+namespace mallard::net {
+
+enum class Pool {
+    commands,   // short: many threads, they block on the disk
+    long_work,  // password hashing, search, import, export
+};
+
+class Workers {
+public:
+    Workers(std::size_t command_threads, std::size_t long_threads);
+    ~Workers();  // finishes what was posted
+
+    Async<void> run(Pool pool, std::function<void()> work);  // rethrows what work threw
+    void post(Pool pool, std::function<void()> work);
+
+    // auto r = co_await workers.call(Pool::commands, [&] { return session.execute(command); });
+    template <class F>
+    Async<std::invoke_result_t<F>> call(Pool pool, F work) {
+        std::optional<std::invoke_result_t<F>> result;
+        co_await run(pool, [&] { result.emplace(work()); });
+        co_return std::move(*result);
+    }
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mallard::net

@@ -1,0 +1,90 @@
+#pragma once
+// MailboxIndex: an immutable moment of a mailbox: which messages, their flags and modseqs, in UID order. Shared by all
+// sessions; a change makes a new one that shares all chunks but those it touched.
+// A session keeps one as the view its sequence numbers stand for, and compares it with a newer one to learn of changes.
+// Rules: rows ascend by UID; sequence number n is row n-1; nothing here ever changes after construction.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/types.hpp"
+
+namespace mallard::store {
+
+// Keywords of a mailbox are numbered in the order of their first use (at most 128 of them per mailbox).
+struct KeywordBits {
+    std::uint64_t low = 0;
+    std::uint64_t high = 0;
+    bool test(unsigned n) const { return n < 64 ? low >> n & 1 : high >> (n - 64) & 1; }
+    void set(unsigned n) { n < 64 ? low |= 1ULL << n : high |= 1ULL << (n - 64); }
+    void reset(unsigned n) { n < 64 ? low &= ~(1ULL << n) : high &= ~(1ULL << (n - 64)); }
+    bool none() const { return low == 0 && high == 0; }
+    bool operator==(KeywordBits const&) const = default;
+};
+inline constexpr unsigned keywords_max = 128;
+
+struct Row {
+    Uid uid = 0;
+    std::uint8_t system = 0;  // SystemFlag bits
+    KeywordBits keywords;
+    ModSeq modseq = 0;
+    std::uint64_t body = 0;    // the engine's own reference to record and bytes; 0 where it has none
+    MessageId id;              // of this copy
+    std::uint64_t size = 0;    // octets
+    TimeMs internal_date = 0;  // whole seconds
+};
+
+inline constexpr std::size_t chunk_rows_max = 512;
+
+struct Chunk {
+    std::vector<Row> rows;  // 1..chunk_rows_max
+    ModSeq max_modseq = 0;
+    std::uint32_t unseen = 0;
+    std::uint32_t deleted = 0;
+    std::uint64_t bytes = 0;
+};
+
+class MailboxIndex {
+public:
+    MailboxInfo info;                   // as of this moment
+    std::vector<std::string> keywords;  // name by number
+    Uid uid_next = 1;
+    ModSeq highest_modseq = 1;
+    std::vector<std::shared_ptr<Chunk const>> chunks;
+    std::vector<std::uint32_t> starts;  // starts[i]: rows before chunk i
+
+    std::uint32_t size() const;
+    MailboxCounts counts() const;                      // O(chunks)
+    Row const& row(std::uint32_t n) const;             // n = sequence number - 1; precondition n < size()
+    std::optional<std::uint32_t> find(Uid uid) const;  // row number of this UID; O(log n)
+    std::uint32_t lower_bound(Uid uid) const;          // row number of the first UID >= uid; size() if none
+    Flags flags(Row const& row) const;
+    std::optional<unsigned> keyword(std::string_view name) const;  // number; compares without case
+
+    // Calls visit(row number, row) for each row whose UID is in the set, ascending.
+    template <class F>
+    void for_uids(UidSet const& uids, F&& visit) const {
+        for (auto const& range : uids.ranges()) {
+            for (std::uint32_t n = lower_bound(range.first); n < size(); ++n) {
+                Row const& r = row(n);
+                if (r.uid > range.last) break;
+                visit(n, r);
+            }
+        }
+    }
+};
+
+using Snapshot = std::shared_ptr<MailboxIndex const>;
+
+// What changed between two moments of one mailbox; chunks that both share cost nothing.
+struct IndexChanges {
+    UidSet vanished;                     // in `before`, not in `after`
+    std::vector<std::uint32_t> changed;  // row numbers of `after`: in both, with another modseq
+    std::uint32_t appended = 0;          // rows of `after` above the last UID of `before`
+};
+IndexChanges changes_between(MailboxIndex const& before, MailboxIndex const& after);
+
+}  // namespace mallard::store

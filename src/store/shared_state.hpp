@@ -1,0 +1,50 @@
+#pragma once
+// SharedState: what all processes of a server must see alike but may lose: counters with a time to live, tokens,
+// small hashes, locks. In-process (embedded) or Redis (cluster, the keys of storage.md §14). The embedded one persists
+// hashes that have no time to live and tokens (they must survive a restart), not counters.
+// Threads: every call may come from any thread.
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+
+namespace mallard::store {
+
+struct CounterState {
+    bool allowed;  // false: the limit was reached before this call
+    std::int64_t value;
+    std::chrono::seconds resets;  // until the window ends; negative when no window runs
+};
+
+class SharedState {
+public:
+    virtual ~SharedState() = default;
+
+    // ttlcounter (storage.md §13): the window starts at the first increment and is not extended. limit 0: unlimited.
+    virtual Result<CounterState> count(std::string_view key, std::int64_t by, std::int64_t limit,
+                                       std::chrono::seconds window) = 0;
+    // limitedcounter (storage.md §13): `field` of the hash `key` by `by`, refused at `limit`.
+    virtual Result<CounterState> count_limited(std::string_view key, std::string_view field, std::int64_t by,
+                                               std::int64_t limit) = 0;
+    virtual Result<void> erase(std::string_view key) = 0;
+
+    using Hash = std::map<std::string, std::string, std::less<>>;
+    virtual Result<Hash> hash(std::string_view key) const = 0;  // empty when absent
+    virtual Result<void> set_hash(std::string_view key, Hash const& fields,
+                                  std::optional<std::chrono::seconds> ttl = {}) = 0;  // merges; ttl of the whole key
+    virtual Result<void> erase_field(std::string_view key, std::string_view field) = 0;
+    virtual Result<void> expire(std::string_view key, std::chrono::seconds ttl) = 0;
+    virtual Result<std::vector<std::string>> keys(std::string_view prefix) const = 0;  // administration only
+
+    virtual Result<void> add_member(std::string_view key, std::string_view member) = 0;  // sets
+    virtual Result<void> erase_member(std::string_view key, std::string_view member) = 0;
+    virtual Result<std::vector<std::string>> members(std::string_view key) const = 0;
+    virtual Result<bool> is_member(std::string_view key, std::string_view member) const = 0;
+};
+
+}  // namespace mallard::store
