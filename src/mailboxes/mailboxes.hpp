@@ -55,7 +55,9 @@ public:
     Result<store::MailboxInfo> get(UserId user, MailboxId id) const;  // not_found also when it is another user's
     Result<store::MailboxInfo> find_special(UserId user, std::string_view special_use) const;
     Result<store::MailboxInfo> create(UserId user, std::string_view path, store::MailboxInfo settings = {});
+    // IMAP RENAME: children follow (RFC 9051 §6.3.6). docs/decisions/0010-rename.md
     Result<store::MailboxInfo> rename(UserId user, MailboxId id, std::string_view path);
+    // REST: a path in the patch renames this mailbox alone (api.md §14: children are not renamed).
     Result<store::MailboxInfo> update(UserId user, MailboxId id, store::MailboxPatch const& patch);
     Result<void> erase(UserId user, MailboxId id);
 
@@ -76,6 +78,20 @@ private:
 };
 
 // What append() derives of a message, for tests and engines that rebuild it.
+// The tree (and with it the views into `source`) must outlive the result.
+//
+// record.info is a BSON document with what REST lists and shows (api.md §15.1, §15.2) without parsing the bytes. Keys
+// are absent when there is nothing to say:
+//   subject, messageId ("<...>"), inReplyTo, references [string], intro        strings, decoded UTF-8
+//   from, sender, replyTo, to, cc, bcc    [{address, name} | {name, group: [{address, name}]}]
+//   hdate Date                            only when the Date: header could be read
+//   list {id: {name, address}, unsubscribe: [{name, address}]}
+//   contentType {value, params?: {}}
+//   encrypted true                        multipart/encrypted, application/pkcs7-mime enveloped
+//   ha bool                               an attachment outside multipart/related
+//   attachments [{id, filename, contentType, disposition (string | false), transferEncoding, cid?, related, size,
+//   sizeKb,
+//                 begin, end}]            begin and end: offsets of the encoded body in the source
 store::NewMessage derive(std::string_view source, mime::Entity const& tree, store::Flags flags, TimeMs internal_date,
                          std::string meta);
 

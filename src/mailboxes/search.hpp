@@ -17,15 +17,15 @@ struct SearchKey {
         all,
         none,
         rows,
-        uids,  // rows: `set` holds sequence numbers; uids: UIDs
+        uids,  // rows: `set` holds sequence numbers; uids: UIDs ("*" resolved by the parser)
         flag,
         keyword,  // flag: `bits`; keyword: `text`
         before,
         on,
-        since,  // internal date: [from, to) in ms, as the parser computed them
+        since,  // internal date; [from, to) is the day named, in ms: before < from, on in [from, to), since >= from
         sent_before,
         sent_on,
-        sent_since,  // Date: header
+        sent_since,  // the same of the Date: header
         younger,
         older,  // seconds in `number`
         larger,
