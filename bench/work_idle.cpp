@@ -1,0 +1,57 @@
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "report.hpp"
+#include "work.hpp"
+
+namespace bench {
+
+// Holds `operations` connections that are logged in, have INBOX selected and sit in IDLE; prints when all are there,
+// then waits: whoever measures the server's memory does so now.
+int idle(Options const& options) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+
+    Run run;
+    run.work = "idle";
+    std::vector<std::unique_ptr<Client>> clients;
+    unsigned const users = options.users == 0 ? 100 : options.users;
+    auto const start = now();
+    try {
+        for (std::uint64_t i = 0; i < options.operations; ++i) {
+            auto client = std::make_unique<Client>(options.target);
+            client->line();
+            if (options.idle_command) {
+                client->login(options.name(static_cast<unsigned>(i % users)), options.password);
+                client->command("SELECT " + options.mailbox);
+                client->send("i IDLE\r\n");
+                if (!client->line().starts_with("+")) throw std::runtime_error("IDLE was refused");
+            }
+            clients.push_back(std::move(client));
+        }
+    } catch (std::exception const& e) {
+        run.errors = 1;
+        run.first_error = fmt::format("after {} connections: {}", clients.size(), e.what());
+    }
+    run.connections = static_cast<unsigned>(clients.size());
+    run.operations = clients.size();
+    run.seconds = since(start);
+    print(run);
+    if (options.hold_seconds > 0) {
+        std::this_thread::sleep_for(Seconds(options.hold_seconds));
+    } else {
+        std::string line;
+        std::getline(std::cin, line);
+    }
+    return run.errors == 0 ? 0 : 1;
+}
+
+}  // namespace bench
