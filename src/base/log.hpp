@@ -2,6 +2,7 @@
 // The log: lines with fields, as text for people, JSON, or GELF over UDP (protocols.md §9), chosen once at start.
 // Passwords and message contents never reach a log. Thread-safe after log_start.
 
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -35,6 +36,7 @@ struct LogConfig {
     std::uint16_t gelf_port = 12201;
     std::string gelf_hostname;  // empty: this machine's name
     std::string gelf_component = "mallard";
+    std::size_t gelf_chunk_bytes = 8154;  // per datagram; 1420 across the internet
 };
 
 Result<void> log_start(LogConfig const& config);  // may be called again (SIGHUP)
