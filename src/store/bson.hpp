@@ -28,6 +28,7 @@ class Document {
 public:
     Document();
     Document(std::initializer_list<Field> fields);
+    explicit Document(std::vector<Field> fields);
     Document(Document const&);
     Document(Document&&) noexcept;
     Document& operator=(Document const&);
