@@ -5,6 +5,7 @@
 #     DEPS are our modules (checked against each #include by scripts/lint-layers), LIBS are libraries of others.
 #     PCH: use the precompiled header for servers and tests; pure modules compile quicker without.
 
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL TRUE)  # what one folder finds, those that link it see too
 set(CMAKE_CXX_STANDARD 23)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
