@@ -1,0 +1,137 @@
+"""A Mallard of its own for a test: free ports on loopback, a temporary data directory, the binary under test.
+
+    with MallardServer() as server:
+        server.add_user("ann@example.com", "secret")
+        imaplib.IMAP4("127.0.0.1", server.imap_port)
+
+The binary is $MALLARD_BINARY, else build/release/bin/mallard.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BINARY = pathlib.Path(os.environ.get("MALLARD_BINARY", ROOT / "build/release/bin/mallard"))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class ApiError(Exception):
+    def __init__(self, status, body):
+        super().__init__(f"{status}: {body}")
+        self.status, self.body = status, body
+
+
+class MallardServer:
+    def __init__(self, settings=None, data=None):
+        self.keep = data is not None
+        self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="mallard-test-")) / "data"
+        self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self.lmtp_port, self.api_port = (
+            free_port() for _ in range(6))
+        self.settings = {
+            "auth.allow_plaintext": "true", "imap.port": self.imaps_port, "imap.starttls_port": self.imap_port,
+            "pop3.port": self.pop3s_port, "pop3.starttls_port": self.pop3_port, "lmtp.port": self.lmtp_port,
+            "api.port": self.api_port, **(settings or {}),
+        }
+        self.process = None
+        self.ids = {}
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+        if not self.keep:
+            shutil.rmtree(self.data.parent, ignore_errors=True)
+
+    def arguments(self):
+        out = [str(BINARY), "serve", "--data", str(self.data)]
+        for key, value in self.settings.items():
+            out += ["--set", f"{key}={value}"]
+        return out
+
+    def start(self):
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        self.log_path = self.data.parent / "server.log"
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.arguments(), stdout=log, stderr=log)
+        end = time.time() + 60
+        while time.time() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log_path.read_text()[-3000:]}")
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.api_port}/metrics", timeout=2):
+                    return
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError("the server did not start within a minute")
+
+    def stop(self):
+        """SIGTERM; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def kill(self):
+        """SIGKILL, as a crash."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def command(self, *arguments, text_in=None):
+        """Runs the command line on this server's data; returns the completed process."""
+        return subprocess.run([str(BINARY), *arguments, "--data", str(self.data)], input=text_in, text=True,
+                              capture_output=True, timeout=300)
+
+    def add_user(self, username, password, **fields):
+        reply = self.api("POST", "/users", {"username": username.split("@")[0].replace("+", "."), "password": password,
+                                            "address": username, **fields} if "@" in username else
+                         {"username": username, "password": password, **fields})
+        self.ids[username] = reply["id"]
+        return reply["id"]
+
+    def user_id(self, username):
+        return self.ids[username]
+
+    @property
+    def token(self):
+        return (self.data / "admin-token").read_text().strip()
+
+    def api(self, method, path, body=None, content_type=None, raw=False):
+        data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}{path}", data=data, method=method)
+        request.add_header("X-Access-Token", self.token)
+        if data is not None:
+            request.add_header("Content-Type", content_type or "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                content = reply.read()
+        except urllib.error.HTTPError as error:
+            raise ApiError(error.code, error.read().decode()) from None
+        return content if raw else json.loads(content)
+
+    def check(self):
+        """What `mallard check` finds: its lines when it fails, else []."""
+        done = self.command("check")
+        return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
+
+    def memory_kib(self):
+        for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+        return 0
