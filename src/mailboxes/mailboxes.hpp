@@ -33,7 +33,8 @@ enum class Source { imap, lmtp, api, import_, submission };  // meta.source and 
 struct AppendRequest {
     UserId user;
     MailboxId mailbox;
-    std::string_view source;  // the bytes
+    std::string_view source;             // the bytes
+    mime::Entity const* tree = nullptr;  // of `source`, when it is at hand; none: append() parses
     store::Flags flags;
     std::optional<TimeMs> internal_date;  // none: now
     Source via = Source::imap;
@@ -100,6 +101,7 @@ struct IndexedHeader {
     std::string key;    // lower case
     std::string value;  // case-folded UTF-8
 };
+// A header with an empty key says that not all values are here (cut, damaged): search then reads the message.
 std::string encode_headers(std::vector<IndexedHeader> const& headers);
 std::vector<IndexedHeader> decode_headers(std::string_view encoded);
 
