@@ -44,6 +44,13 @@ Client::Client(Target const& target) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(target.port);
+    if (!target.source.empty()) {
+        sockaddr_in source{};
+        source.sin_family = AF_INET;
+        if (inet_pton(AF_INET, target.source.c_str(), &source.sin_addr) != 1 ||
+            ::bind(fd_, reinterpret_cast<sockaddr*>(&source), sizeof source) != 0)
+            broken("cannot connect from " + target.source);
+    }
     if (inet_pton(AF_INET, target.host.c_str(), &address.sin_addr) != 1) broken("not an IPv4 address: " + target.host);
     if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
         broken(fmt::format("connect {}:{}: {}", target.host, target.port, std::strerror(errno)));

@@ -14,6 +14,7 @@ struct Target {
     std::string host = "127.0.0.1";
     std::uint16_t port = 0;
     bool tls = false;
+    std::string source;  // local address to connect from; empty: any
 };
 
 class Client {

@@ -12,6 +12,9 @@
 
 namespace bench {
 
+// A source address has some 28,000 ports to connect from.
+constexpr std::uint64_t per_source = 20'000;
+
 // Holds `operations` connections that are logged in, have INBOX selected and sit in IDLE; prints when all are there,
 // then waits: whoever measures the server's memory does so now.
 int idle(Options const& options) {
@@ -27,7 +30,9 @@ int idle(Options const& options) {
     auto const start = now();
     try {
         for (std::uint64_t i = 0; i < options.operations; ++i) {
-            auto client = std::make_unique<Client>(options.target);
+            auto target = options.target;
+            if (i >= per_source) target.source = fmt::format("127.0.0.{}", 1 + i / per_source);
+            auto client = std::make_unique<Client>(target);
             client->line();
             if (options.idle_command) {
                 client->login(options.name(static_cast<unsigned>(i % users)), options.password);
