@@ -1,0 +1,160 @@
+#include "config/settings.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+namespace mallard::config {
+namespace {
+
+std::string first(Mistakes const& mistakes) { return mistakes.empty() ? "" : mistakes.front().text(); }
+
+TEST(Options, HaveUniqueKeysKnownSectionsAndADescription) {
+    std::set<std::string_view> keys, known;
+    for (Section const& section : sections()) known.insert(section.name);
+    for (Option const& option : options()) {
+        EXPECT_TRUE(keys.insert(option.key).second) << option.key;
+        auto const dot = option.key.find('.');
+        EXPECT_TRUE(known.contains(dot == std::string_view::npos ? "" : option.key.substr(0, dot))) << option.key;
+        EXPECT_FALSE(option.doc.empty()) << option.key;
+    }
+}
+
+TEST(Options, HaveUniqueEnvironmentNames) {
+    std::set<std::string> names;
+    for (Option const& option : options()) EXPECT_TRUE(names.insert(environment_name(option.key)).second) << option.key;
+    EXPECT_EQ(environment_name("api.accessControl.enabled"), "MALLARD_API_ACCESSCONTROL_ENABLED");
+}
+
+TEST(Settings, StartWithTheDefaults) {
+    Settings const settings;
+    EXPECT_EQ(settings.integer("imap.port"), 9993);
+    EXPECT_FALSE(settings.flag("auth.allow_plaintext"));
+    EXPECT_EQ(settings.text("imap.host"), "127.0.0.1");
+    EXPECT_EQ(settings.origin("imap.port"), "default");
+    EXPECT_TRUE(settings.contradictions().empty());
+    EXPECT_THROW(settings.flag("imap.nothing"), std::logic_error);
+}
+
+TEST(Settings, ReadSectionsAndDottedKeys) {
+    Settings settings;
+    EXPECT_EQ(first(settings.read_toml("maxStorage = 5\nimap.host = \"::\"\n[imap.]\n", "f")).substr(0, 4), "f:3:");
+    EXPECT_TRUE(
+        settings
+            .read_toml("maxStorage = 5\nlog.gelf.options.graylogPort = 7\n[imap]\nport = 1\n[api.accessControl]\n"
+                       "enabled = false\n",
+                       "f")
+            .empty());
+    EXPECT_EQ(settings.integer("maxStorage"), 5);
+    EXPECT_EQ(settings.integer("log.gelf.options.graylogPort"), 7);
+    EXPECT_EQ(settings.integer("imap.port"), 1);
+    EXPECT_FALSE(settings.flag("api.accessControl.enabled"));
+    EXPECT_EQ(settings.origin("imap.port"), "f:4");
+}
+
+struct BadFile {
+    std::string_view toml, mistake;
+};
+constexpr BadFile bad_files[] = {
+    {"[imap]\nprot = 1\n", "f:2: there is no option \"imap.prot\"; did you mean \"imap.port\"?"},
+    {"[imapp]\nport = 1\n", "f:1: there is no option \"imapp\""},
+    {"[imap]\nmaxmb = 1\n", "f:2: there is no option \"imap.maxmb\"; did you mean \"imap.maxMB\"?"},
+    {"allow_plaintext = true\n", "f:1: there is no option \"allow_plaintext\"; did you mean \"auth.allow_plaintext\"?"},
+    {"[imap]\nport = \"993\"\n", "f:2: imap.port must be a whole number from 0 to 65535, not a text"},
+    {"[imap]\nport = 99999\n", "f:2: imap.port must be a whole number from 0 to 65535, not 99999"},
+    {"[imap]\nport = 1.5\n", "f:2: imap.port must be a whole number from 0 to 65535, not a number with a fraction"},
+    {"[imap]\nenabled = 1\n", "f:2: imap.enabled must be true or false, not a whole number"},
+    {"[log]\nformat = \"xml\"\n", "f:2: log.format must be one of text, json, not \"xml\""},
+    {"imap = 1\n", "f:1: \"imap\" is a section, not a value"},
+    {"[imap.port]\nx = 1\n", "f:1: imap.port must be a whole number from 0 to 65535, not a section"},
+    {"[[imap]]\nport = 1\n", "f:1: \"imap\" is a section, not a value"},
+};
+
+TEST(Settings, NameTheLineAndTheReasonOfEachMistake) {
+    for (auto const& bad : bad_files) {
+        Settings settings;
+        EXPECT_EQ(first(settings.read_toml(bad.toml, "f")), bad.mistake);
+    }
+}
+
+TEST(Settings, ReportASyntaxErrorWithItsLine) {
+    for (std::string_view bad : {"a = \n", "[imap\n", "imap.port = 1\nimap.port = 2\n", "= 1", "a = \"\xFF\""}) {
+        Settings settings;
+        EXPECT_EQ(first(settings.read_toml(bad, "f")).substr(0, 2), "f:") << bad;
+    }
+}
+
+TEST(Settings, ReportAllMistakesOfAFile) {
+    Settings settings;
+    auto const mistakes = settings.read_toml("[imap]\nprot = 1\nsecure = 3\n[lmtp]\nport = -5\nhost = \"ok\"\n", "f");
+    EXPECT_EQ(mistakes.size(), 3u);
+    EXPECT_EQ(settings.text("lmtp.host"), "ok");
+}
+
+TEST(Settings, TakeAssignmentsAndTheEnvironment) {
+    Settings settings;
+    EXPECT_TRUE(
+        settings.read_environment({{"MALLARD_IMAP_MAXMB", "7"}, {"HOME", "/"}, {"MALLARD_TEST_X", "1"}}).empty());
+    EXPECT_EQ(settings.integer("imap.maxMB"), 7);
+    EXPECT_TRUE(settings.set("imap.maxMB=8", "--set").empty());
+    EXPECT_TRUE(settings.set("auth.allow_plaintext=yes", "--set").empty());
+    EXPECT_TRUE(settings.set("lmtp.banner=a=b", "--set").empty());
+    EXPECT_EQ(settings.integer("imap.maxMB"), 8);
+    EXPECT_TRUE(settings.flag("auth.allow_plaintext"));
+    EXPECT_EQ(settings.text("lmtp.banner"), "a=b");
+}
+
+TEST(Settings, RefuseBadAssignmentsAndVariables) {
+    Settings settings;
+    for (std::string_view bad : {"imap.port", "imap.port=", "imap.port=x", "imap.port=1 2", "imap.port=0x10",
+                                 "nothing=1", "imap.enabled=maybe", "=1", "imap.port=99999999999999999999"})
+        EXPECT_EQ(settings.set(bad, "--set").size(), 1u) << bad;
+    EXPECT_EQ(first(settings.read_environment({{"MALLARD_IMAP_PROT", "7"}})),
+              "MALLARD_IMAP_PROT: names no option; did you mean MALLARD_IMAP_PORT?");
+    EXPECT_EQ(settings.integer("imap.port"), 9993);
+}
+
+TEST(Settings, FindContradictions) {
+    Settings settings;
+    ASSERT_TRUE(settings.read_toml("tls.key = \"k\"\n[imap]\nport = 995\n[pop3]\nport = 995\n", "f").empty());
+    auto const mistakes = settings.contradictions();
+    ASSERT_EQ(mistakes.size(), 2u);
+    EXPECT_EQ(mistakes[0].text(), "f:1: tls.key is set but tls.cert is not: give both or none");
+    EXPECT_EQ(mistakes[1].text(), "f:5: imap.port and pop3.port are both 995: each service needs a port of its own");
+}
+
+TEST(Settings, DoNotRepeatASecretInAMistakeOrInPrint) {
+    Settings settings;
+    ASSERT_TRUE(settings.set("api.accessToken=hush\"", "--set").empty());
+    EXPECT_EQ(print(settings).find("hush"), std::string::npos);
+}
+
+TEST(Print, IsAFileThatReadsBackTheSame) {
+    Settings settings;
+    ASSERT_TRUE(settings.set("lmtp.banner=quote \" and \\ and \t tab", "--set").empty());
+    ASSERT_TRUE(settings.set("imap.port=1", "--set").empty());
+    std::string const printed = print(settings);
+    Settings again;
+    EXPECT_EQ(first(again.read_toml(printed, "f")), "");
+    for (Option const& option : options()) EXPECT_EQ(again.value(option.key), settings.value(option.key)) << option.key;
+    EXPECT_NE(printed.find("port = 1  # --set"), std::string::npos);
+}
+
+TEST(NeedRestart, NamesOnlyWhatChangedAndIsNotLive) {
+    Settings before, after;
+    ASSERT_TRUE(after.set("imap.port=1", "x").empty());
+    ASSERT_TRUE(after.set("log.level=debug", "x").empty());
+    EXPECT_EQ(need_restart(before, after), (std::vector<std::string>{"imap.port"}));
+}
+
+TEST(Documentation, IsTheFileInDocs) {
+    std::ifstream file(MALLARD_SOURCE_DIR "/docs/configuration.md");
+    std::string const text{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_EQ(text, documentation()) << "run: build/debug/bin/mallard config docs > docs/configuration.md";
+}
+
+}  // namespace
+}  // namespace mallard::config
