@@ -1,0 +1,221 @@
+// Address lists (RFC 5322 §3.4, with §4.4's obsolete forms, and what senders write instead).
+
+#include <algorithm>
+#include <utility>
+
+#include "base/encoding.hpp"
+#include "mime/charset.hpp"
+#include "mime/header.hpp"
+
+namespace mallard::mime {
+
+namespace {
+
+constexpr std::size_t addresses_max = 10'000;  // per field; later ones are not looked at
+
+struct Word {
+    std::string text;
+    bool quoted = false;
+};
+
+// What has been read of the address that is being read.
+struct Pending {
+    std::vector<Word> words;  // the phrase, or the address itself when there is no "<...>"
+    std::string comment;      // the first one
+    std::string angle;        // between < and >
+    bool has_angle = false;
+
+    bool empty() const { return words.empty() && !has_angle && comment.empty(); }
+};
+
+std::string join(std::vector<Word> const& words) {
+    std::string out;
+    for (Word const& word : words) {
+        if (!out.empty()) out.push_back(' ');
+        out += word.text;
+    }
+    return out;
+}
+
+// "local@domain" into its parts; the last '@' outside quotes divides them.
+void split_address(std::string_view text, Address& out) {
+    text = trim(text);
+    if (text.starts_with('@')) {  // RFC 5322 §4.4: obs-route
+        std::size_t const colon = text.find(':');
+        if (colon != std::string_view::npos) text = trim(text.substr(colon + 1));
+    }
+    std::size_t const at = text.rfind('@');
+    std::string_view local = trim(text.substr(0, at));
+    if (at != std::string_view::npos) out.host = to_valid_utf8(trim(text.substr(at + 1)));
+    std::string unquoted;
+    if (local.size() >= 2 && local.front() == '"' && local.back() == '"') {
+        local = local.substr(1, local.size() - 2);
+        for (std::size_t i = 0; i < local.size(); ++i) {
+            if (local[i] == '\\' && i + 1 < local.size()) ++i;
+            unquoted.push_back(local[i]);
+        }
+        local = unquoted;
+    }
+    out.mailbox = decode_words(local);
+}
+
+class AddressParser {
+public:
+    explicit AddressParser(std::string_view text) : text_(text) {}
+
+    std::vector<Address> run() {
+        while (at_ < text_.size() && count_ < addresses_max) step();
+        finish_address();
+        finish_group();
+        return std::move(list_);
+    }
+
+private:
+    void step() {
+        char const c = text_[at_];
+        switch (c) {
+            case '"': return read_quoted();
+            case '(': return read_comment();
+            case '<': return read_angle();
+            case ',': ++at_; return finish_address();
+            case ';':
+                ++at_;
+                finish_address();
+                return finish_group();
+            case ':': return read_colon();
+            case ' ':
+            case '\t':
+            case '\r':
+            case '\n':
+                ++at_;
+                glued_ = false;
+                return;
+            default: return read_atom();
+        }
+    }
+
+    void add(std::string text, bool quoted) {
+        if (glued_ && !pending_.words.empty()) {  // "a"@b and a"b"c are one word
+            Word& last = pending_.words.back();
+            if (quoted || last.quoted) {
+                if (last.quoted && !quoted && text.starts_with('@')) last.quoted = false;
+                last.text += text;
+                return;
+            }
+        }
+        pending_.words.push_back({std::move(text), quoted});
+        glued_ = true;
+    }
+
+    void read_atom() {
+        std::size_t const end = std::min(text_.find_first_of("\"(<,;: \t\r\n", at_), text_.size());
+        add(std::string(text_.substr(at_, end - at_)), false);
+        at_ = end;
+    }
+
+    void read_quoted() {
+        std::string value;
+        for (++at_; at_ < text_.size() && text_[at_] != '"'; ++at_) {
+            if (text_[at_] == '\\' && at_ + 1 < text_.size()) ++at_;
+            value.push_back(text_[at_]);
+        }
+        ++at_;
+        add(std::move(value), true);
+    }
+
+    void read_comment() {
+        std::string value;
+        std::size_t depth = 0;
+        for (; at_ < text_.size(); ++at_) {
+            char const c = text_[at_];
+            if (c == '(' && depth++ == 0) continue;
+            if (c == ')' && --depth == 0) break;
+            if (c == '\\' && at_ + 1 < text_.size()) ++at_;
+            value.push_back(text_[at_]);
+        }
+        ++at_;
+        if (pending_.comment.empty()) pending_.comment = trim(value);
+    }
+
+    void read_angle() {
+        std::size_t const begin = ++at_;
+        bool quoted = false;
+        for (; at_ < text_.size(); ++at_) {
+            char const c = text_[at_];
+            if (c == '"') quoted = !quoted;
+            if (c == '\\' && quoted)
+                ++at_;
+            else if (!quoted && (c == '>' || c == ',' || c == '<'))
+                break;  // ',' and '<': it was never closed
+        }
+        at_ = std::min(at_, text_.size());
+        if (!pending_.has_angle) pending_.angle = text_.substr(begin, at_ - begin);
+        pending_.has_angle = true;
+        if (at_ < text_.size() && text_[at_] == '>') ++at_;
+        glued_ = false;
+    }
+
+    void read_colon() {
+        ++at_;
+        if (in_group_ || pending_.has_angle || pending_.words.empty()) return;
+        group_ = Address{};
+        group_.is_group = true;
+        group_.name = decode_words(join(pending_.words));
+        in_group_ = true;
+        pending_ = {};
+        glued_ = false;
+    }
+
+    // Without <...>: the last unquoted word with an '@' is the address, the others are the name.
+    void find_bare_address(Address& address) {
+        auto& words = pending_.words;
+        auto const found = std::find_if(words.rbegin(), words.rend(), [](Word const& word) {
+            return !word.quoted && word.text.find('@') != std::string::npos;
+        });
+        if (found != words.rend()) {
+            split_address(found->text, address);
+            words.erase(std::next(found).base());
+        } else if (words.size() == 1 && !words.front().quoted) {
+            split_address(words.front().text, address);
+            words.clear();
+        }
+    }
+
+    void finish_address() {
+        glued_ = false;
+        if (pending_.empty()) return;
+        Address address;
+        if (pending_.has_angle)
+            split_address(pending_.angle, address);
+        else
+            find_bare_address(address);
+        std::string const phrase = join(pending_.words);
+        address.name = decode_words(phrase.empty() ? pending_.comment : phrase);
+        pending_ = {};
+        if (address.name.empty() && address.mailbox.empty() && address.host.empty()) return;
+        ++count_;
+        (in_group_ ? group_.group : list_).push_back(std::move(address));
+    }
+
+    void finish_group() {
+        if (!in_group_) return;
+        ++count_;
+        list_.push_back(std::move(group_));
+        in_group_ = false;
+    }
+
+    std::string_view text_;
+    std::size_t at_ = 0;
+    Pending pending_;
+    bool glued_ = false;  // no blank since the last word
+    std::vector<Address> list_;
+    Address group_;
+    bool in_group_ = false;
+    std::size_t count_ = 0;
+};
+
+}  // namespace
+
+std::vector<Address> parse_addresses(std::string_view unfolded) { return AddressParser(unfolded).run(); }
+
+}  // namespace mallard::mime
