@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -88,11 +89,15 @@ Result<void> Spool::finish() {
     if (fd_ < 0 || mapped_ != nullptr) return {};
     if (auto flushed = flush(); !flushed) return flushed;
     memory_.shrink_to_fit();
-    void* const p = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
+    void* const p = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd_, 0);
     if (p == MAP_FAILED) return fail(ErrorKind::io, "cannot map a temporary file", std::strerror(errno));
     mapped_ = static_cast<char*>(p);
     ::madvise(mapped_, size_, MADV_SEQUENTIAL);
     return {};
+}
+
+std::span<char> Spool::front(std::size_t count) {
+    return {mapped_ != nullptr ? mapped_ : memory_.data(), std::min(count, size_)};
 }
 
 std::string_view Spool::view() const {

@@ -4,6 +4,7 @@
 // whole. Not thread-safe; after finish() view() may be read from any thread as long as the Spool lives.
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,8 @@ public:
     Result<void> append(std::string_view bytes);  // io when the disk is full
     Result<void> finish();                        // maps the file; append is over
     std::string_view view() const;                // precondition: finish() was called
+    // The first bytes, to be written over; only the pages they lie on are copied. Precondition: finish() was called.
+    std::span<char> front(std::size_t count);
     std::size_t size() const { return size_; }
     bool on_disk() const { return fd_ >= 0; }
 
