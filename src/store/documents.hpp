@@ -24,7 +24,7 @@ struct IndexSpec {
     std::vector<std::string_view> fields;  // dotted paths, ascending
     bool unique = false;
     bool sparse = false;              // documents where the fields are all null or absent are left out
-    std::string_view ttl_field = {};  // documents whose Date here has passed are gone
+    std::string_view ttl_field = {};  // the first of the fields: documents whose Date there has passed are gone
 };
 
 enum class DatabaseRole { main, users };  // storage.md §2
