@@ -30,6 +30,8 @@ public:
     std::span<char> front(std::size_t count);
     std::size_t size() const { return size_; }
     bool on_disk() const { return fd_ >= 0; }
+    // Would so many more octets go to the file? Then append may block on the disk.
+    bool would_spill(std::size_t more) const { return fd_ >= 0 || size_ + more > memory_max_; }
 
 private:
     Result<void> flush();

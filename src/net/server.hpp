@@ -30,6 +30,8 @@ struct ListenerConfig {
 };
 
 // Serves one connection until it ends; runs on its network thread. Exceptions end that connection only, and are logged.
+// Until the handler sets a deadline of its own (expires_after), what is left of the handshake timeout runs.
+// When it returns, what was written is flushed out and the connection closed.
 using Handler = std::function<Async<void>(std::shared_ptr<Connection>)>;
 
 class Server {

@@ -24,7 +24,8 @@ public:
     ~Workers();  // finishes what was posted
 
     Async<void> run(Pool pool, std::function<void()> work);  // rethrows what work threw
-    void post(Pool pool, std::function<void()> work);
+    void post(Pool pool, std::function<void()> work);        // must not throw: what it throws is logged
+    void wait_for_runs();  // until no coroutine waits in run(): after that, network threads may go
 
     // auto r = co_await workers.call(Pool::commands, [&] { return session.execute(command); });
     template <class F>
