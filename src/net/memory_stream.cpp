@@ -1,7 +1,10 @@
 #include "net/memory_stream.hpp"
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 namespace mallard::net {
@@ -58,6 +61,14 @@ private:
 
 std::unique_ptr<Stream> memory_stream(std::string input, std::string* output, std::size_t piece) {
     return std::make_unique<MemoryStream>(std::move(input), output, std::max<std::size_t>(piece, 1));
+}
+
+void run_blocking(Async<void> task) {
+    boost::asio::io_context context{1};
+    std::exception_ptr failure;
+    boost::asio::co_spawn(context, std::move(task), [&failure](std::exception_ptr thrown) { failure = thrown; });
+    context.run();
+    if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace mallard::net

@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "net/stream.hpp"
 
@@ -11,5 +10,8 @@ namespace mallard::net {
 
 // Reads give `input` in pieces of at most `piece` bytes, then closed; writes go to *output.
 std::unique_ptr<Stream> memory_stream(std::string input, std::string* output, std::size_t piece = 1u << 20);
+
+// Runs a coroutine to its end on the calling thread; rethrows what it threw.
+void run_blocking(Async<void> task);
 
 }  // namespace mallard::net
