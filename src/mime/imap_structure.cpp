@@ -6,13 +6,12 @@
 
 #include "base/encoding.hpp"
 #include "mime/charset.hpp"
+#include "mime/fields.hpp"
 #include "mime/header.hpp"
 
 namespace mallard::mime {
 
 namespace {
-
-constexpr std::size_t field_bytes_max = 1024 * 1024;  // as Limits::header_bytes_max
 
 bool is_quotable(std::string_view text) {
     return std::ranges::all_of(text, [](char c) { return c != '\r' && c != '\n' && c > 0; });
@@ -82,63 +81,8 @@ void append_addresses(std::string& out, std::vector<Address> const& list) {
     out += ')';
 }
 
-struct EnvelopeFields {
-    std::string_view date, subject, in_reply_to, message_id;
-    std::vector<Address> from, sender, reply_to, to, cc, bcc;
-};
-
-void add_addresses(std::vector<Address>& list, std::string_view raw) {  // several fields of one name are one list
-    std::vector<Address> more = parse_addresses(unfold(raw));
-    if (list.empty())
-        list = std::move(more);
-    else
-        std::ranges::move(more, std::back_inserter(list));
-}
-
-EnvelopeFields envelope_fields(Entity const& message) {
-    EnvelopeFields out;
-    for (Field const& field : message.fields) {
-        std::string_view const name = field.name;
-        std::string_view const value = field.value.substr(0, field_bytes_max);
-        switch (name.size()) {
-            case 2:
-                if (iequals(name, "to"))
-                    add_addresses(out.to, value);
-                else if (iequals(name, "cc"))
-                    add_addresses(out.cc, value);
-                break;
-            case 3:
-                if (iequals(name, "bcc")) add_addresses(out.bcc, value);
-                break;
-            case 4:
-                if (iequals(name, "from"))
-                    add_addresses(out.from, value);
-                else if (iequals(name, "date"))
-                    out.date = value;
-                break;
-            case 6:
-                if (iequals(name, "sender")) add_addresses(out.sender, value);
-                break;
-            case 7:  // the last that is not blank
-                if (iequals(name, "subject") && !trim(value).empty()) out.subject = value;
-                break;
-            case 8:
-                if (iequals(name, "reply-to")) add_addresses(out.reply_to, value);
-                break;
-            case 10:
-                if (iequals(name, "message-id")) out.message_id = value;
-                break;
-            case 11:
-                if (iequals(name, "in-reply-to")) out.in_reply_to = value;
-                break;
-            default: break;
-        }
-    }
-    return out;
-}
-
 void append_envelope(std::string& out, Entity const& message) {
-    EnvelopeFields const fields = envelope_fields(message);
+    CommonFields const fields = common_fields(message);
     out += '(';
     append_nstring(out, unfold(fields.date));
     out += ' ';

@@ -30,7 +30,15 @@ bool is_identity_encoding(std::string_view encoding) {
     return encoding == "7bit" || encoding == "8bit" || encoding == "binary";
 }
 
-std::string_view first_word(std::string_view text) { return text.substr(0, text.find_first_of(" \t;(")); }
+bool is_token(std::string_view text) {
+    return std::ranges::all_of(text, [](char c) { return c > ' ' && c < 127; });
+}
+
+// The keyword in front, lower case; empty when it is none.
+std::string first_word(std::string_view text) {
+    std::string_view const word = text.substr(0, text.find_first_of(" \t;("));
+    return is_token(word) ? to_lower(word) : std::string();
+}
 
 // RFC 2045 §5.1. A type that is none gives application/octet-stream (protocols.md §1.12), an empty one text/plain.
 // Returns the boundary.
@@ -39,11 +47,11 @@ std::string interpret_type(Entity& entity, std::string_view raw) {
     Parameterised field = parse_parameterised(unfolded);
     entity.has_content_type = true;
     entity.parameters = std::move(field.parameters);
-    std::string_view const value = first_word(field.value);
+    std::string const value = first_word(field.value);
     std::size_t const slash = value.find('/');
-    entity.type = to_lower(value.substr(0, slash));
-    entity.subtype = slash == std::string_view::npos ? std::string() : to_lower(value.substr(slash + 1));
-    if ((entity.type.empty() || entity.type == "text") && entity.subtype.empty()) {
+    entity.type = value.substr(0, slash);
+    entity.subtype = slash == std::string::npos ? std::string() : value.substr(slash + 1);
+    if (field.value.empty() || (entity.type == "text" && entity.subtype.empty())) {
         entity.type = "text";
         entity.subtype = "plain";
     } else if (entity.type.empty() || entity.subtype.empty()) {
@@ -56,7 +64,7 @@ std::string interpret_type(Entity& entity, std::string_view raw) {
 void interpret_disposition(Entity& entity, std::string_view raw) {
     std::string const unfolded = unfold(raw);
     Parameterised field = parse_parameterised(unfolded);
-    entity.disposition = to_lower(first_word(field.value));
+    entity.disposition = first_word(field.value);
     entity.disposition_parameters = std::move(field.parameters);
     if (entity.disposition.empty() && !entity.disposition_parameters.empty())
         entity.disposition = "attachment";  // RFC 2183 §2.8: an unknown disposition is an attachment
@@ -184,7 +192,7 @@ private:
         if (colon == std::string_view::npos || entity.fields.size() >= limits_.fields_max) return;
         std::string_view name = line.substr(0, colon);
         while (name.ends_with(' ') || name.ends_with('\t')) name.remove_suffix(1);  // RFC 5322 §4.5.8
-        if (name.empty() || !std::ranges::all_of(name, [](char c) { return c > ' ' && c < 127; })) return;
+        if (name.empty() || !is_token(name)) return;
         entity.fields.push_back({name, line.substr(colon + 1)});
         field_open_ = true;
     }
@@ -246,7 +254,7 @@ private:
         }
         if (!encoding.empty()) {
             std::string const unfolded = unfold(encoding);
-            if (std::string word = to_lower(first_word(unfolded)); !word.empty()) entity.encoding = std::move(word);
+            if (std::string word = first_word(unfolded); !word.empty()) entity.encoding = std::move(word);
         }
         if (!disposition.empty()) interpret_disposition(entity, disposition);
         if (!languages.empty()) interpret_languages(entity, languages);

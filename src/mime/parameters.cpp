@@ -94,6 +94,10 @@ Piece parse_name(std::string_view raw) {
     return piece;
 }
 
+bool is_name(std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](char c) { return c > ' ' && c < 127; });
+}
+
 std::vector<Piece> split_pieces(std::string_view text) {
     std::vector<Piece> pieces;
     std::size_t at = 0;
@@ -122,7 +126,7 @@ std::vector<Piece> split_pieces(std::string_view text) {
         if (piece.value.empty() && at < end && text[at] != '"') piece.value = unquoted_value(text.substr(at, end - at));
         at = end;
         piece.order = pieces.size();
-        if (!piece.name.empty()) pieces.push_back(std::move(piece));
+        if (is_name(piece.name)) pieces.push_back(std::move(piece));
     }
     return pieces;
 }
