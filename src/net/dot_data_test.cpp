@@ -76,7 +76,7 @@ Case const cases[] = {
     {"CRLF . CR", "a\r\n.\rb\r\n.\r\n", "a\r\n\rb\r\n", ""},
     {"CRLF . CR CR LF", "a\r\n.\r\r\nb\r\n.\r\n", "a\r\n\r\r\nb\r\n", ""},
     {"CR CRLF . CRLF", "a\r\r\n.\r\nrest", "a\r\r\n", "rest"},
-    {"CRLF NUL . CRLF", std::string("a\r\n\0.\r\n.\r\n", 11), std::string("a\r\n\0.\r\n", 8), ""},
+    {"CRLF NUL . CRLF", std::string("a\r\n\0.\r\n.\r\n", 10), std::string("a\r\n\0.\r\n", 7), ""},
     {"not ended", "a\r\n.\r", "a\r\n", std::nullopt},
     {"no final line end", "a.\r\nb", "a.\r\nb", std::nullopt},
 };

@@ -38,7 +38,8 @@ public:
     virtual Async<Result<void>> write(std::string_view bytes) = 0;         // all of them
     virtual Async<Result<void>> start_tls(TlsContext const& context) = 0;  // as the server
     virtual TlsInfo tls() const = 0;
-    // All following operations fail with timeout once it has passed (up to 100 ms late). Reset by the next call.
+    // All following operations fail with timeout once it has passed (up to 100 ms late). Reset by the next call:
+    // who wants to say goodbye after a timeout sets a new deadline first.
     virtual void expires_after(std::chrono::milliseconds from_now) = 0;
     // Makes operations in flight fail with closed. From the stream's own thread.
     virtual void close() = 0;
