@@ -37,16 +37,28 @@ std::string join(std::vector<Word> const& words) {
     return out;
 }
 
+// A domain without what no domain has: blanks, quotes, brackets of addresses.
+std::string clean_domain(std::string_view text) {
+    std::string domain = to_valid_utf8(trim(text));
+    bool const literal = domain.starts_with('[') && domain.ends_with(']');
+    std::erase_if(domain, [&](char c) {
+        return (static_cast<unsigned char>(c) <= ' ') || c == 127 || (c == ':' && !literal) ||
+               std::string_view("\"(),;<>\\@").find(c) != std::string_view::npos;
+    });
+    return domain;
+}
+
 // "local@domain" into its parts; the last '@' outside quotes divides them.
 void split_address(std::string_view text, Address& out) {
     text = trim(text);
     if (text.starts_with('@')) {  // RFC 5322 §4.4: obs-route
         std::size_t const colon = text.find(':');
-        if (colon != std::string_view::npos) text = trim(text.substr(colon + 1));
+        if (colon != std::string_view::npos && text.find('@', colon) != std::string_view::npos)
+            text = trim(text.substr(colon + 1));
     }
     std::size_t const at = text.rfind('@');
     std::string_view local = trim(text.substr(0, at));
-    if (at != std::string_view::npos) out.host = to_valid_utf8(trim(text.substr(at + 1)));
+    if (at != std::string_view::npos) out.host = clean_domain(text.substr(at + 1));
     std::string unquoted;
     if (local.size() >= 2 && local.front() == '"' && local.back() == '"') {
         local = local.substr(1, local.size() - 2);
@@ -83,6 +95,7 @@ private:
                 finish_address();
                 return finish_group();
             case ':': return read_colon();
+            case '>':  // closes nothing
             case ' ':
             case '\t':
             case '\r':
@@ -108,7 +121,7 @@ private:
     }
 
     void read_atom() {
-        std::size_t const end = std::min(text_.find_first_of("\"(<,;: \t\r\n", at_), text_.size());
+        std::size_t const end = std::min(text_.find_first_of("\"(<>,;: \t\r\n", at_), text_.size());
         add(std::string(text_.substr(at_, end - at_)), false);
         at_ = end;
     }
@@ -214,8 +227,57 @@ private:
     std::size_t count_ = 0;
 };
 
+bool is_atom(std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("!#$%&'*+-/=?^_`{|}~.").find(c) != std::string_view::npos;
+    });
+}
+
+// An atom, a quoted-string, or encoded words where neither can carry the text (RFC 5322 §3.2.5, RFC 2047 §5).
+std::string format_phrase(std::string_view text) {
+    bool const readable = text.find("=?") == std::string_view::npos;
+    if (is_atom(text) && readable) return std::string(text);
+    bool const printable = std::ranges::all_of(text, [](char c) { return (c >= ' ' && c < 127) || c == '\t'; });
+    if (!printable || !readable) return encode_words(text);
+    std::string out = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') out.push_back('\\');
+        out.push_back(c);
+    }
+    return out += '"';
+}
+
+void append_address(std::string& out, Address const& address) {
+    bool const bare = address.name.empty() && !address.host.empty() && address.host.find(':') == std::string::npos &&
+                      is_atom(address.mailbox);
+    if (!address.name.empty()) out += format_phrase(address.name) + ' ';
+    if (!bare) out += '<';
+    if (!address.mailbox.empty()) out += format_phrase(address.mailbox);
+    if (!address.host.empty()) out += '@' + domain_to_ascii(address.host);
+    if (!bare) out += '>';
+}
+
 }  // namespace
 
 std::vector<Address> parse_addresses(std::string_view unfolded) { return AddressParser(unfolded).run(); }
+
+std::string format_addresses(std::vector<Address> const& list) {
+    std::string out;
+    for (Address const& address : list) {
+        if (!out.empty()) out += ", ";
+        if (!address.is_group) {
+            append_address(out, address);
+            continue;
+        }
+        out += format_phrase(address.name) + ':';
+        for (Address const& member : address.group) {
+            out += &member == &address.group.front() ? " " : ", ";
+            append_address(out, member);
+        }
+        out += ';';
+    }
+    return out;
+}
 
 }  // namespace mallard::mime

@@ -28,6 +28,8 @@ struct Address {
 // Tolerant: RFC 5322 §3.4 with obsolete forms; what cannot be read becomes an address with only a mailbox or is
 // skipped.
 std::vector<Address> parse_addresses(std::string_view unfolded);
+// The list as header text that parse_addresses reads back: names quoted or as encoded words, domains in punycode.
+std::string format_addresses(std::vector<Address> const& list);
 
 // RFC 5322 §3.3 with obsolete zones and common errors; ms since the epoch.
 std::optional<TimeMs> parse_date(std::string_view text);
