@@ -30,22 +30,17 @@ std::string this_machine() {
 net::Async<Result<std::string>> take_message(Service& service, net::Connection& connection, Session& session) {
     connection.expires_after(service.config.data_timeout);
     Spool& spool = session.incoming().spool;
+    // too_large, or a spool that failed (io): all was read and dropped, and the recipients are told.
     auto received = co_await connection.read_dot_data(service.config.message_bytes_max, spool);
     if (!received && received.error().kind != ErrorKind::too_large && received.error().kind != ErrorKind::io)
         co_return std::unexpected(std::move(received).error());
     net::Workers& workers = service.server.workers();
     // A large message is mapped, parsed and stored where few of them can be worked on at a time.
     net::Pool const pool = session.is_large() ? net::Pool::long_work : net::Pool::commands;
-    bool const spool_failed = !received && received.error().kind == ErrorKind::io;
-    std::string replies = co_await workers.call(pool, [&] {
+    co_return co_await workers.call(pool, [&] {
         if (received) received = spool.finish();
         return session.deliver(received);
     });
-    if (spool_failed) {  // where the data stopped being read is not known: the connection cannot go on
-        co_await connection.write(replies);
-        co_return fail(ErrorKind::io, "the spool failed");
-    }
-    co_return replies;
 }
 
 net::Async<Result<void>> start_tls(Service& service, net::Connection& connection, Session& session) {

@@ -21,7 +21,7 @@ struct LmtpConfig {
     std::size_t recipients_max = 1000;                      // per transaction (RFC 5321 §4.5.3.1.8 asks for 100)
     std::size_t bad_commands_max = 10;                      // unknown commands; the last one closes
     std::chrono::milliseconds idle_timeout{60'000};         // between commands
-    std::chrono::milliseconds data_timeout{10 * 60'000};    // for the whole of DATA (RFC 5321 §4.5.3.2.6)
+    std::chrono::milliseconds data_timeout{5 * 60'000};     // in DATA, for each 256 KiB (RFC 5321 §4.5.3.2.7)
 };
 
 // Everything that is passed in must outlive the server.
