@@ -16,17 +16,15 @@ namespace mallard::pop3 {
 
 struct Pop3Config {
     std::string name = "Mallard POP3 Server";
-    bool stls = true;                // not pop3.disableSTARTTLS; needs a certificate too
-    bool plaintext_allowed = false;  // auth.allow_plaintext: passwords without TLS
-    std::string implementation;      // CAPA IMPLEMENTATION; empty: not said (pop3.disableVersionString)
-    std::size_t messages_max = 250;  // pop3.maxMessages, unless the user has another limit
-    std::uint64_t download_bytes_max = 10240ull << 20;  // pop3.maxDownloadMB per day, unless the user has another limit
-    std::size_t bad_commands_max = 10;                  // unknown commands; the last one closes
-    std::chrono::milliseconds idle_timeout{600'000};    // RFC 1939 §3: at least 10 minutes (WildDuck: 60 seconds)
+    bool stls = true;                   // not pop3.disableSTARTTLS; needs a certificate too
+    bool plaintext_allowed = false;     // auth.allow_plaintext: passwords without TLS
+    std::string implementation;         // CAPA IMPLEMENTATION; empty: not said (pop3.disableVersionString)
+    std::size_t messages_max = 250;     // pop3.maxMessages, unless the user has another limit
+    std::size_t bad_commands_max = 10;  // unknown commands; the last one closes
+    std::chrono::milliseconds idle_timeout{600'000};  // RFC 1939 §3: at least 10 minutes (WildDuck: 60 seconds)
     // Deviation: RFC 1939 §3 means every state; who has not logged in has one minute (WildDuck's limit), so that
     // strangers cannot hold connections for nothing.
     std::chrono::milliseconds login_timeout{60'000};
-};
 };
 
 // Everything that is passed in must outlive the server.
