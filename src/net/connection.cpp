@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "net/dot_data.hpp"
+#include "net/spool_sink.hpp"
 #include "net/workers.hpp"
 
 namespace mallard::net {
@@ -18,7 +19,6 @@ namespace {
 constexpr std::size_t scratch_bytes = 64 * 1024;
 constexpr std::size_t renew_after_bytes = 256 * 1024;
 constexpr std::size_t gather_bytes = 64 * 1024;  // small reply chunks are gathered up to here
-constexpr std::size_t spool_block = 256 * 1024;  // what is written to a spool's file in one hop
 
 // One per network thread: no connection holds a read buffer while it waits. Used only between two awaits.
 char* scratch() {
@@ -60,36 +60,6 @@ struct Connection::State {
     bool waiting = false;
     boost::asio::any_io_executor executor;  // while waiting
     Stream* stream = nullptr;
-};
-
-// Where received octets go: into a spool (or nowhere), the part on disk in blocks on the worker pool.
-class Connection::Sink {
-public:
-    Sink(Spool* spool, Workers* workers) : spool_(spool), workers_(workers) {}
-
-    void put(std::string_view bytes) {
-        if (spool_ == nullptr || !result_ || bytes.empty()) return;
-        if (workers_ == nullptr || (block_.empty() && !spool_->would_spill(bytes.size())))
-            result_ = spool_->append(bytes);
-        else
-            block_ += bytes;
-    }
-    bool wants_flush() const { return block_.size() >= spool_block; }
-    bool has_block() const { return !block_.empty(); }
-    Async<void> flush() {
-        co_await workers_->run(Pool::commands, [this] { result_ = spool_->append(block_); });
-        block_.clear();
-    }
-    void drop_rest() { spool_ = nullptr; }
-    bool failed() const { return !result_; }
-    bool dropping() const { return spool_ == nullptr || !result_; }
-    Result<void>& result() { return result_; }
-
-private:
-    Spool* spool_;
-    Workers* workers_;
-    std::string block_;
-    Result<void> result_;
 };
 
 Connection::Connection(std::unique_ptr<Stream> stream, Workers* workers)
@@ -236,7 +206,7 @@ Async<Result<std::string_view>> Connection::read_more() {
     }
 }
 
-Async<Result<void>> Connection::transfer(std::uint64_t count, Sink& sink) {
+Async<Result<void>> Connection::transfer(std::uint64_t count, SpoolSink& sink) {
     while (count > 0) {
         std::string_view bytes;
         bool const buffered = has_buffered_input();
@@ -263,17 +233,17 @@ Async<Result<void>> Connection::transfer(std::uint64_t count, Sink& sink) {
 }
 
 Async<Result<void>> Connection::read_exactly(std::size_t count, Spool& into) {
-    Sink sink(&into, workers_);
+    SpoolSink sink(&into, workers_);
     co_return co_await transfer(count, sink);
 }
 
 Async<Result<void>> Connection::discard(std::uint64_t count) {
-    Sink sink(nullptr, nullptr);
+    SpoolSink sink(nullptr, nullptr);
     co_return co_await transfer(count, sink);
 }
 
 Async<Result<void>> Connection::read_dot_data(std::uint64_t max, Spool& into) {
-    Sink sink(&into, workers_);
+    SpoolSink sink(&into, workers_);
     DotDecoder decoder;
     std::uint64_t size = 0;
     while (!decoder.done()) {

@@ -37,6 +37,7 @@ struct StartedReply {
 };
 StartedReply begin_reply(Reply reply);
 
+class SpoolSink;
 class Workers;
 
 enum class LineEnd {
@@ -89,14 +90,13 @@ public:
 
 private:
     struct State;
-    class Sink;
 
     Result<std::size_t> fill();
     void renew(std::size_t moved);
     std::optional<Result<std::string>> take_line(std::size_t max, LineEnd end);
     std::string_view input() const { return std::string_view(input_).substr(input_begin_); }
     void release_input();
-    Async<Result<void>> transfer(std::uint64_t count, Sink& sink);
+    Async<Result<void>> transfer(std::uint64_t count, SpoolSink& sink);
 
     std::unique_ptr<Stream> stream_;
     Workers* workers_;

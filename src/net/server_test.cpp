@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "net/connection.hpp"
-#include "net/test_client.hpp"
+#include "net/testing/client.hpp"
 #include "net/workers.hpp"
 
 namespace mallard::net {

@@ -13,7 +13,7 @@
 
 #include "net/connection.hpp"
 #include "net/server.hpp"
-#include "net/test_client.hpp"
+#include "net/testing/client.hpp"
 #include "net/workers.hpp"
 
 namespace mallard::net {

@@ -1,3 +1,5 @@
+#include "net/testing/client.hpp"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
@@ -11,8 +13,6 @@
 #include <cstring>
 #include <stdexcept>
 #include <utility>
-
-#include "net/test_client.hpp"
 
 namespace mallard::net::testing {
 
