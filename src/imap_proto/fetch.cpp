@@ -98,6 +98,8 @@ Result<FetchItem> parse_item(Argument const& argument, std::string_view name) {
     FetchItem item;
     item.kind = *kind;
     item.label = argument.text;
+    if (*kind == Kind::rfc822_header) item.section.what = Section::What::header;
+    if (*kind == Kind::rfc822_text) item.section.what = Section::What::text;
     return item;
 }
 

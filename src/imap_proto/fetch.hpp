@@ -44,7 +44,7 @@ struct FetchItem {
     };
     Kind kind = Kind::flags;
     std::string label;  // how the reply names it: as the client spelled it (protocols.md §1.11), with <offset>
-    Section section;
+    Section section;    // of content: also of RFC822, RFC822.HEADER and RFC822.TEXT
     std::optional<Partial> partial;
     bool peek = false;
 
