@@ -1,5 +1,5 @@
 #pragma once
-// What an engine hands to the conformance suites of Documents, SharedState and Events. Its test program instantiates
+// What an engine hands to the conformance suites. Its test program instantiates
 // them:
 //   INSTANTIATE_TEST_SUITE_P(Rocks, DocumentsSuite, testing::Values(BackendFactory{"rocks", [] { ... }}),
 //   name_of_backend);
@@ -14,6 +14,7 @@
 #include "base/clock.hpp"
 #include "store/documents.hpp"
 #include "store/events.hpp"
+#include "store/mail_store.hpp"
 #include "store/shared_state.hpp"
 
 namespace mallard::store::conformance {
@@ -25,6 +26,7 @@ public:
     virtual Documents& documents() = 0;
     virtual SharedState& state() = 0;
     virtual Events& events() = 0;
+    virtual MailStore& mail() = 0;
     virtual ManualClock& clock() = 0;
     virtual void reopen() = 0;  // as after the end of the process: only what was durable is there
 };
@@ -46,5 +48,6 @@ protected:
 class DocumentsSuite : public BackendSuite {};
 class SharedStateSuite : public BackendSuite {};
 class EventsSuite : public BackendSuite {};
+// MailStoreSuite: mail_store_suite.hpp
 
 }  // namespace mallard::store::conformance

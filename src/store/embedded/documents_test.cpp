@@ -10,61 +10,8 @@
 #include "base/random.hpp"
 #include "store/conformance/backend.hpp"
 #include "store/embedded/document_keys.hpp"
-#include "store/embedded/events.hpp"
-#include "store/embedded/shared_state.hpp"
 #include "store/embedded/tables.hpp"
-
-namespace mallard::store::embedded {
-namespace {
-
-class EmbeddedBackend : public conformance::Backend {
-public:
-    explicit EmbeddedBackend(bool on_disk) : on_disk_(on_disk) {
-        if (on_disk_) std::filesystem::create_directories(directory_);
-        open();
-    }
-    ~EmbeddedBackend() override {
-        close();
-        std::filesystem::remove_all(directory_);
-    }
-    Documents& documents() override { return *documents_; }
-    SharedState& state() override { return *state_; }
-    Events& events() override { return events_; }
-    ManualClock& clock() override { return clock_; }
-    void reopen() override {
-        close();
-        open();
-    }
-
-private:
-    void close() {
-        documents_.reset();
-        state_.reset();
-        engine_.reset();
-    }
-    void open() {
-        auto const specs = table_specs();
-        if (on_disk_)
-            engine_ = std::move(*kv::open_rocks({.directory = directory_ / "kv"}, specs));
-        else
-            engine_ = kv::open_memory(memory_, specs);
-        documents_ = std::make_unique<EmbeddedDocuments>(*engine_, clock_);
-        state_ = std::make_unique<EmbeddedSharedState>(*engine_, clock_);
-        ASSERT_TRUE(state_->open());
-    }
-
-    bool on_disk_;
-    std::filesystem::path directory_ = std::filesystem::temp_directory_path() / ("mallard-store-" + random_hex(8));
-    std::shared_ptr<kv::MemoryState> memory_ = kv::new_memory_state();
-    ManualClock clock_;
-    EmbeddedEvents events_;
-    std::unique_ptr<kv::Engine> engine_;
-    std::unique_ptr<EmbeddedDocuments> documents_;
-    std::unique_ptr<EmbeddedSharedState> state_;
-};
-
-}  // namespace
-}  // namespace mallard::store::embedded
+#include "store/embedded/test_backend.hpp"
 
 namespace mallard::store::conformance {
 

@@ -27,7 +27,7 @@ enum TableId : kv::Table {
     table_leaf_refs,  // sha256 (32) -> bodies that contain it
     table_ref_log,    // sequence (8) -> body refs gained or lost, not yet counted
     table_intent,     // body ref (8) -> what an append has written ahead of its commit
-    table_thread,     // user id, hash of reference and subject (8) -> thread id
+    table_thread,     // user id, hash of reference and subject (16) -> thread id, day
     table_storage,    // user id -> octets
     table_count
 };

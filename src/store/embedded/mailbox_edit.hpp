@@ -1,0 +1,60 @@
+#pragma once
+// IndexEdit: makes the next moment of a mailbox from one before it, sharing every chunk it does not touch. The same
+// code runs for a live change and for the journal's replay. Not thread-safe; the base is never changed.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "store/embedded/index_codec.hpp"
+#include "store/index.hpp"
+
+namespace mallard::store::embedded {
+
+class IndexEdit {
+public:
+    explicit IndexEdit(MailboxIndex const& base);
+
+    MailboxIndex& index() { return *next_; }  // info, keywords, uid_next, highest_modseq: set them freely
+    void apply(Change const& change, ModSeq modseq);
+    void append(std::span<Row const> rows);             // ascending, above all that are there
+    void adopt(std::vector<Row> rows);                  // a checkpoint's chunk, as it is
+    std::uint64_t touched() const { return touched_; }  // rows changed or added so far
+
+    Snapshot finish();  // the edit is over
+
+private:
+    Chunk& own(std::size_t n);
+    Chunk& push_chunk(std::size_t reserve);
+    void change_flags(Change const& change, ModSeq modseq);
+    void expunge(UidSet const& uids);
+    void merge_tail();
+    void repack_when_sparse();
+
+    std::shared_ptr<MailboxIndex> next_;
+    std::vector<Chunk*> owned_;  // by chunk number; nullptr: shared with the base
+    std::uint64_t touched_ = 0;
+};
+
+// Sets flags as a change says; true: they are different now.
+bool change_row_flags(Row& row, FlagMode mode, std::uint8_t system, KeywordBits keywords);
+
+// Calls visit(row) for each row in the set, ascending: chunk by chunk, so cheaper than a look-up per row.
+template <class F>
+void for_each_row(MailboxIndex const& index, UidSet const& uids, F&& visit) {
+    auto range = uids.ranges().begin();
+    auto const end = uids.ranges().end();
+    for (auto const& chunk : index.chunks) {
+        if (range == end) return;
+        while (range != end && range->last < chunk->rows.front().uid) ++range;
+        if (range == end) return;
+        if (range->first > chunk->rows.back().uid) continue;
+        for (Row const& row : chunk->rows) {
+            while (range != end && range->last < row.uid) ++range;
+            if (range == end) return;
+            if (range->first <= row.uid) visit(row);
+        }
+    }
+}
+
+}  // namespace mallard::store::embedded
