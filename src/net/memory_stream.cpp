@@ -64,8 +64,10 @@ std::unique_ptr<Stream> memory_stream(std::string input, std::string* output, st
 }
 
 void run_blocking(Async<void> task) {
-    boost::asio::io_context context{1};
+    // Kept: a worker may still be on its way out of posting to it when the task has already ended.
+    thread_local boost::asio::io_context context{1};
     std::exception_ptr failure;
+    context.restart();
     boost::asio::co_spawn(context, std::move(task), [&failure](std::exception_ptr thrown) { failure = thrown; });
     context.run();
     if (failure) std::rethrow_exception(failure);
