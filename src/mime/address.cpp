@@ -40,12 +40,21 @@ std::string join(std::vector<Word> const& words) {
 // A domain without what no domain has: blanks, quotes, brackets of addresses.
 std::string clean_domain(std::string_view text) {
     std::string domain = to_valid_utf8(trim(text));
-    bool const literal = domain.starts_with('[') && domain.ends_with(']');
-    std::erase_if(domain, [&](char c) {
-        return (static_cast<unsigned char>(c) <= ' ') || c == 127 || (c == ':' && !literal) ||
+    std::erase_if(domain, [](char c) {
+        return static_cast<unsigned char>(c) <= ' ' || c == 127 ||
                std::string_view("\"(),;<>\\@").find(c) != std::string_view::npos;
     });
+    bool const literal = domain.starts_with('[') && domain.ends_with(']');  // RFC 5321 §4.1.3
+    std::erase_if(domain, [&](char c) { return literal ? c < 0 : c == ':' || c == '[' || c == ']'; });
     return domain;
+}
+
+// The '@' before the domain: the last one, or the one behind a quoted local part. npos: there is none.
+std::size_t find_domain(std::string_view text) {
+    if (!text.starts_with('"')) return text.rfind('@');
+    std::size_t close = 1;
+    while (close < text.size() && text[close] != '"') close += text[close] == '\\' ? 2 : 1;
+    return close < text.size() ? text.find('@', close) : text.rfind('@');
 }
 
 // "local@domain" into its parts; the last '@' outside quotes divides them.
@@ -56,7 +65,7 @@ void split_address(std::string_view text, Address& out) {
         if (colon != std::string_view::npos && text.find('@', colon) != std::string_view::npos)
             text = trim(text.substr(colon + 1));
     }
-    std::size_t const at = text.rfind('@');
+    std::size_t const at = find_domain(text);
     std::string_view local = trim(text.substr(0, at));
     if (at != std::string_view::npos) out.host = clean_domain(text.substr(at + 1));
     std::string unquoted;
@@ -250,7 +259,7 @@ std::string format_phrase(std::string_view text) {
 
 void append_address(std::string& out, Address const& address) {
     bool const bare = address.name.empty() && !address.host.empty() && address.host.find(':') == std::string::npos &&
-                      is_atom(address.mailbox);
+                      is_atom(address.mailbox) && address.mailbox.find("=?") == std::string::npos;
     if (!address.name.empty()) out += format_phrase(address.name) + ' ';
     if (!bare) out += '<';
     if (!address.mailbox.empty()) out += format_phrase(address.mailbox);
@@ -260,7 +269,13 @@ void append_address(std::string& out, Address const& address) {
 
 }  // namespace
 
-std::vector<Address> parse_addresses(std::string_view unfolded) { return AddressParser(unfolded).run(); }
+std::vector<Address> parse_addresses(std::string_view unfolded) {
+    if (unfolded.find_first_of(std::string_view("\0\r\n", 3)) == std::string_view::npos)
+        return AddressParser(unfolded).run();
+    std::string clean(unfolded);  // none of these may stand in a header
+    std::ranges::replace_if(clean, [](char c) { return c == '\0' || c == '\r' || c == '\n'; }, ' ');
+    return AddressParser(clean).run();
+}
 
 std::string format_addresses(std::vector<Address> const& list) {
     std::string out;

@@ -129,7 +129,9 @@ std::string domain_with(int32_t (*run)(UIDNA const*, UChar const*, int32_t, UCha
     thread_local std::unique_ptr<UIDNA, void (*)(UIDNA*)> const idna = [] {
         UErrorCode error = U_ZERO_ERROR;
         return std::unique_ptr<UIDNA, void (*)(UIDNA*)>(
-            uidna_openUTS46(UIDNA_NONTRANSITIONAL_TO_ASCII | UIDNA_NONTRANSITIONAL_TO_UNICODE, &error), uidna_close);
+            uidna_openUTS46(UIDNA_NONTRANSITIONAL_TO_ASCII | UIDNA_NONTRANSITIONAL_TO_UNICODE | UIDNA_USE_STD3_RULES,
+                            &error),
+            uidna_close);
     }();
     if (!idna || domain.size() > domain_max) return std::string(domain);
     icu::UnicodeString const source =

@@ -26,7 +26,7 @@ struct Address {
     std::string address() const { return host.empty() ? mailbox : mailbox + '@' + host; }
 };
 // Tolerant: RFC 5322 §3.4 with obsolete forms; what cannot be read becomes an address with only a mailbox or is
-// skipped.
+// skipped. NUL, CR and LF count as blanks.
 std::vector<Address> parse_addresses(std::string_view unfolded);
 // The list as header text that parse_addresses reads back: names quoted or as encoded words, domains in punycode.
 std::string format_addresses(std::vector<Address> const& list);
