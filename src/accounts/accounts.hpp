@@ -80,6 +80,7 @@ struct ListRequest {
     std::size_t limit = 20;
     std::string cursor;  // `next` or `previous` of an earlier page
     bool descending = false;
+    std::string forward;  // substring of a forwarding target; empty: all
 };
 
 class Accounts {

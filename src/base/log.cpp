@@ -149,13 +149,17 @@ bool log_enabled(LogLevel level) {
     return level >= threshold && threshold != LogLevel::off && level != LogLevel::off;
 }
 
-void log(LogLevel level, LogContext const& who, std::string_view message, std::initializer_list<LogField> fields) {
+void log(LogLevel level, LogContext const& who, std::string_view message, std::span<LogField const> fields) {
     if (!log_enabled(level)) return;
     auto const sinks = current().get();
-    LogLine const line{level, SystemClock().now(), who, message, {fields.begin(), fields.size()}};
+    LogLine const line{level, SystemClock().now(), who, message, fields};
     sinks->lines->log(spdlog_level(level),
                       spdlog::string_view_t(sinks->config.format == "json" ? json_line(line) : text_line(line)));
     if (sinks->gelf) send_gelf(*sinks, line);
+}
+
+void log(LogLevel level, LogContext const& who, std::string_view message, std::initializer_list<LogField> fields) {
+    log(level, who, message, std::span<LogField const>(fields.begin(), fields.size()));
 }
 
 }  // namespace mallard

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -42,5 +43,6 @@ struct LogConfig {
 Result<void> log_start(LogConfig const& config);  // may be called again (SIGHUP)
 bool log_enabled(LogLevel level);
 void log(LogLevel level, LogContext const& who, std::string_view message, std::initializer_list<LogField> fields = {});
+void log(LogLevel level, LogContext const& who, std::string_view message, std::span<LogField const> fields);
 
 }  // namespace mallard

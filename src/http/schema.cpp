@@ -26,7 +26,7 @@ Rule const cursor{"", "^[A-Za-z0-9_-]*$", "must be a cursor of an earlier page",
 Rule const attachment_id{"", "^[Aa][Tt][Tt]\\d+$", "", is_attachment_id};
 Rule const message_range{"", "^\\d+(,\\d+)*$|^\\d+:(\\d+|\\*)$", "", is_message_range};
 Rule const wildcard_address{"", "^(?:[^@\\s]*\\*[^@\\s]*@[^@\\s]+|[^@\\s]+@\\*)$", "", is_wildcard_address};
-Rule const no_double_slash{"", "", "", has_no_empty_level};
+Rule const no_double_slash{"", "", "must not contain // or end with /", has_no_empty_level};
 Rule const pgp_key{"", "^-----BEGIN PGP PUBLIC KEY BLOCK-----", "", is_pgp_key};
 Rule const certificate{"", "^-----BEGIN CERTIFICATE-----", "", is_certificate};
 }  // namespace rules

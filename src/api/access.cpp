@@ -1,0 +1,41 @@
+#include "api/access.hpp"
+
+#include "api/roles.hpp"
+#include "base/encoding.hpp"
+
+namespace mallard::api {
+
+std::string presented_token(http::Request const& request, Json& query) {
+    std::string token;
+    if (auto const found = query.find("accessToken"); found != query.end()) {
+        if (found->is_string()) token = found->get<std::string>();
+        query.erase(found);
+    }
+    if (token.empty()) token = std::string(trim(request.headers.get("X-Access-Token")));
+    if (token.empty()) {
+        auto value = trim(request.headers.get("Authorization"));
+        constexpr std::string_view bearer = "bearer ";
+        if (iequals(value.substr(0, bearer.size()), bearer)) value = trim(value.substr(bearer.size()));
+        token = std::string(value);
+    }
+    return token;
+}
+
+std::expected<Principal, std::string> principal_of(std::string const& token, Services& services,
+                                                   ApiConfig const& config) {
+    bool const fixed = !config.access_token.empty();
+    if (fixed && equal_constant_time(token, config.access_token)) return Principal{"root", "root", token, false};
+    if (config.access_control || !token.empty()) {
+        if (token.empty()) return std::unexpected("Access token is required. Send it in the X-Access-Token header");
+        auto verified = services.accounts.verify_token(token);
+        if (!verified) return std::unexpected("The access token could not be checked. Try again");
+        if (!*verified || !is_role((*verified)->role)) {
+            return std::unexpected("Invalid access token. Ask for a new one by POST /authenticate");
+        }
+        return Principal{(*verified)->user, (*verified)->role, token, (*verified)->ttl > 0};
+    }
+    if (fixed) return std::unexpected("Invalid access token");
+    return Principal{"root", "root", "", false};
+}
+
+}  // namespace mallard::api

@@ -1,0 +1,10 @@
+#pragma once
+// createUser and updateUser: the two operations with the long lists of fields.
+
+#include "api/endpoint.hpp"
+
+namespace mallard::api {
+
+Endpoints user_change_endpoints();
+
+}  // namespace mallard::api
