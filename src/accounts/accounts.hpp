@@ -74,7 +74,7 @@ struct Page {
     std::optional<std::string> next, previous;  // cursors, opaque
 };
 struct ListRequest {
-    std::string query;                             // substring of username / address / name; empty: all
+    std::string query;                             // substring of username or address; empty: all
     std::vector<std::string> tags, required_tags;  // any of, all of
     std::optional<UserId> user;                    // addresses: of this user only
     std::size_t limit = 20;
@@ -141,8 +141,9 @@ public:
     Result<std::vector<AccessToken>> list_tokens() const;
     Result<bool> revoke_token(std::string_view token_or_id);
 
+    struct Impl;  // accounts_impl.hpp
+
 private:
-    struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,60 @@
+#pragma once
+// What the files of Accounts share: users.cpp, addresses.cpp, login.cpp, tokens.cpp.
+
+#include <string>
+
+#include "accounts/accounts.hpp"
+#include "accounts/entities.hpp"
+#include "accounts/login_cache.hpp"
+#include "accounts/short_cache.hpp"
+#include "base/log.hpp"
+
+namespace mallard::accounts {
+
+// One row of the authlog (storage.md §3.6). Empty fields are stored as null, as WildDuck does.
+struct AuthEvent {
+    std::string action = "authentication";
+    std::string result, source, protocol, session, address, required_scope, require_2fa, asp, asp_name, target;
+};
+
+struct Accounts::Impl {
+    Impl(store::Documents& documents, store::SharedState& state, store::MailStore& mail, store::Events& events,
+         Clock const& clock, AccountsConfig config);
+
+    Result<std::optional<bson::Document>> user_document(UserId id) const {
+        return documents.get(users_collection(), id);
+    }
+    Result<std::optional<bson::Document>> address_row(std::string_view addrview) const;
+    // Every write of a user goes through here, so that no cache keeps what was before it.
+    Result<bson::Document> update_user(UserId id, store::Update const& update);
+    void forget(UserId id);  // in all caches
+
+    Result<Address> insert_address(Address address);
+    Result<Address> with_main(Address address) const;
+    Result<void> remember_domain(std::string_view address);
+    Result<void> clear_leftover(UserId user);
+    Result<void> finish_creation(UserId id, NewUser const& user, std::string const& address, std::string const& hash);
+    Result<void> create_mailboxes(UserId id, NewUser const& user);
+    std::string default_address(std::string const& username) const;
+
+    // Adds the event to the authlog, or `times` to a like one of the last hours; the id of the row. A failure to write
+    // it is logged and nothing else: it must not keep anyone out.
+    std::optional<ObjectId> log_event(UserId user, AuthEvent const& event, std::int64_t times = 1);
+    void log_out(UserId user, std::string const& reason);
+
+    store::Documents& documents;
+    store::SharedState& state;
+    store::MailStore& mail;
+    store::Events& events;
+    Clock const& clock;
+    AccountsConfig const config;
+
+    mutable ShortCache<UserId, User> users;
+    mutable ShortCache<std::string, Resolved> resolved;
+    LoginCache logins;
+};
+
+// "2 minutes", for messages that say when to come back.
+std::string round_time(std::chrono::seconds seconds);
+
+}  // namespace mallard::accounts

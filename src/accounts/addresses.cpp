@@ -1,0 +1,271 @@
+// Addresses: which user (or forward) an address leads to, and their upkeep.
+
+#include <algorithm>
+
+#include "accounts/accounts_impl.hpp"
+#include "accounts/normalize.hpp"
+#include "accounts/paging.hpp"
+
+namespace mallard::accounts {
+
+using bson::Document;
+
+namespace {
+
+constexpr std::size_t wildcard_letters_max = 32;
+constexpr std::size_t addresses_per_user_max = 100'000;
+
+std::unexpected<Error> address_taken() {
+    return fail(ErrorKind::already_exists, "This address already exists", "address_dotless");
+}
+
+// storage.md §16.2 step 5: wildcards that cover local@domain, the longest first; the prefix form before the suffix
+// form.
+std::vector<std::string> wildcard_candidates(std::string_view local, std::string_view domain) {
+    std::vector<std::string> candidates;
+    for (std::size_t n = std::min(local.size(), wildcard_letters_max); n > 0; --n) {
+        candidates.push_back(std::string(local.substr(0, n)).append("*@").append(domain));
+        candidates.push_back("*" + std::string(local.substr(local.size() - n)).append("@").append(domain));
+    }
+    candidates.push_back("*@" + std::string(domain));
+    return candidates;
+}
+
+// storage.md §16.5
+Result<void> check_wildcard(std::string_view address, bool main, bool allowed) {
+    if (std::ranges::count(address, '*') == 0) return {};
+    if (!allowed || main) return fail(ErrorKind::invalid, "Address can not contain *");
+    auto const refused = fail(ErrorKind::invalid, "Wildcards are allowed as *@domain, *suffix@domain and user@*");
+    if (std::ranges::count(address, '*') != 1) return refused;
+    auto const at = address.rfind('@');
+    auto const local = address.substr(0, at);
+    if (address.substr(at + 1) == "*") return local.empty() ? Result<void>(refused) : Result<void>();
+    bool const leading = local.starts_with('*') && local.size() <= wildcard_letters_max + 1;
+    bool const trailing = local.ends_with('*') && local.size() <= wildcard_letters_max + 1;
+    if (!leading && !trailing) return refused;
+    return {};
+}
+
+}  // namespace
+
+Result<std::optional<Document>> Accounts::Impl::address_row(std::string_view addrview) const {
+    return documents.find_one(addresses_collection(), {.index = "address_dotless", .equals = {addrview}});
+}
+
+Result<std::optional<Accounts::Resolved>> Accounts::resolve(std::string_view address, bool wildcards) const {
+    auto const& self = *impl_;
+    TimeMs const now = self.clock.now();
+    // Step 1; the cache knows an address by what it is looked up by.
+    std::string const view = normalize_address(address, true, true);
+    std::string const cache_key = view + (wildcards ? "*" : "");
+    if (auto const cached = self.resolved.find(cache_key, now)) return *cached;
+    auto const ticket = self.resolved.ticket(cache_key);
+    auto const at = view.rfind('@');
+    auto const local = std::string_view(view).substr(0, at);
+    auto const domain = std::string_view(view).substr(at + 1);
+    if (local.empty() || domain.empty()) return std::nullopt;
+
+    // The steps of storage.md §16.2, each tried until one finds a row.
+    auto const look = [&]() -> Result<std::optional<Document>> {
+        MALLARD_TRY_ASSIGN(auto exact, self.address_row(view));
+        if (exact) return exact;
+        MALLARD_TRY_ASSIGN(auto const alias, self.documents.find_one(domain_aliases_collection(),
+                                                                     {.index = "domainalias", .equals = {domain}}));
+        std::string const target(alias ? alias->text("domain") : std::string_view());
+        if (!target.empty()) {
+            MALLARD_TRY_ASSIGN(auto aliased, self.address_row(std::string(local).append("@").append(target)));
+            if (aliased) return aliased;
+        }
+        if (!wildcards) return std::nullopt;
+        auto candidates = wildcard_candidates(local, domain);
+        if (!target.empty()) std::ranges::move(wildcard_candidates(local, target), std::back_inserter(candidates));
+        candidates.push_back(std::string(local) + "@*");
+        for (auto const& candidate : candidates) {
+            MALLARD_TRY_ASSIGN(auto row, self.address_row(candidate));
+            if (row) return row;
+        }
+        return std::nullopt;
+    };
+    MALLARD_TRY_ASSIGN(auto const row, look());
+    if (!row) return std::nullopt;
+    auto found = std::make_shared<Resolved>();
+    MALLARD_TRY_ASSIGN(found->address, self.with_main(address_from(*row)));
+    if (!found->address.user.is_nil()) found->user = found->address.user;
+    self.resolved.put(cache_key, found, now, ticket);
+    return *found;
+}
+
+Result<Address> Accounts::Impl::with_main(Address address) const {
+    if (address.user.is_nil()) return address;
+    MALLARD_TRY_ASSIGN(auto const user, user_document(address.user));
+    address.main = user && user->text("address") == address.address;
+    return address;
+}
+
+// The domains that receive mail here (storage.md §3.4); never forgotten.
+Result<void> Accounts::Impl::remember_domain(std::string_view address) {
+    std::string const domain(address.substr(address.rfind('@') + 1));
+    if (domain.contains('*')) return {};
+    MALLARD_TRY_ASSIGN(auto const known,
+                       documents.find_one(domain_cache_collection(), {.index = "by_domain", .equals = {domain}}));
+    if (known) return {};
+    auto const added = documents.insert(domain_cache_collection(), {{"_id", ObjectId::generate()}, {"domain", domain}});
+    if (!added && added.error().kind != ErrorKind::already_exists) return added;
+    return {};
+}
+
+Result<Address> Accounts::Impl::insert_address(Address address) {
+    address.id = AddressId::generate();
+    auto const inserted = documents.insert(addresses_collection(), address_document(address));
+    resolved.drop_all();
+    if (!inserted)
+        return inserted.error().kind == ErrorKind::already_exists ? address_taken() : std::unexpected(inserted.error());
+    if (auto const remembered = remember_domain(address.address); !remembered) {
+        (void)documents.erase(addresses_collection(), address.id);
+        resolved.drop_all();
+        return std::unexpected(remembered.error());
+    }
+    return address;
+}
+
+Result<Address> Accounts::add_address(UserId user, std::string const& address, std::string const& name,
+                                      std::vector<std::string> const& tags, std::string const& meta_data,
+                                      std::string const& internal_data, bool main, bool allow_wildcard) {
+    auto& self = *impl_;
+    auto const normal = normalize_address(address, false, false);
+    if (normal.contains('+')) return fail(ErrorKind::invalid, "Address can not contain +");
+    if (normal.starts_with('@') || normal.ends_with('@')) return fail(ErrorKind::invalid, "This is not an address");
+    MALLARD_TRY(check_wildcard(normal, main, allow_wildcard));
+    MALLARD_TRY_ASSIGN(auto const owner, self.user_document(user));
+    if (!owner) return fail(ErrorKind::not_found, "This user does not exist");
+    MALLARD_TRY_ASSIGN(auto added, self.insert_address({.address = normal,
+                                                        .addrview = uview(normal),
+                                                        .name = name,
+                                                        .user = user,
+                                                        .tags = normal_tags(tags),
+                                                        .meta_data = meta_data,
+                                                        .internal_data = internal_data,
+                                                        .created = self.clock.now()}));
+    if (main || (owner->text("address").empty() && !normal.contains('*'))) {
+        auto const updated = self.update_user(user, {.set = {{"address", normal}}});
+        self.resolved.drop_all();
+        if (!updated) {
+            (void)self.documents.erase(addresses_collection(), added.id);
+            self.resolved.drop_all();
+            return std::unexpected(updated.error());
+        }
+        added.main = true;
+    }
+    return added;
+}
+
+Result<Address> Accounts::update_address(UserId user, AddressId id, AddressPatch const& patch) {
+    auto& self = *impl_;
+    MALLARD_TRY_ASSIGN(auto const before, address(id));
+    if (!before || before->user != user) return fail(ErrorKind::not_found, "Invalid or unknown address");
+    store::Update update;
+    bool const wildcard = before->address.contains('*');
+    std::string normal = before->address;
+    if (patch.main && !*patch.main)
+        return fail(ErrorKind::invalid, "The main address can not be unset, only another one be made it");
+    if (patch.address) {
+        normal = normalize_address(*patch.address, false, false);
+        if (normal != before->address) {
+            if (wildcard || normal.contains('*'))
+                return fail(ErrorKind::invalid, "A wildcard address can not be renamed");
+            if (normal.contains('+')) return fail(ErrorKind::invalid, "Address can not contain +");
+            if (normal.starts_with('@') || normal.ends_with('@'))
+                return fail(ErrorKind::invalid, "This is not an address");
+            update.set.emplace_back("address", normal);
+            update.set.emplace_back("addrview", uview(normal));
+        }
+    }
+    if (patch.main && wildcard) return fail(ErrorKind::invalid, "A wildcard address can not be the main address");
+    if (patch.name) update.set.emplace_back("name", *patch.name);
+    if (patch.meta_data) update.set.emplace_back("metaData", *patch.meta_data);
+    if (patch.internal_data) update.set.emplace_back("internalData", *patch.internal_data);
+    if (patch.tags) {
+        auto const tags = normal_tags(*patch.tags);
+        update.set.emplace_back("tags", to_array(tags));
+        update.set.emplace_back("tagsview", to_array(lower_case(tags)));
+    }
+    auto const updated = self.documents.update(addresses_collection(), id, update);
+    self.resolved.drop_all();
+    if (!updated)
+        return updated.error().kind == ErrorKind::already_exists ? address_taken() : std::unexpected(updated.error());
+    if (normal != before->address) MALLARD_TRY(self.remember_domain(normal));
+    if (patch.main || (before->main && normal != before->address)) {
+        MALLARD_TRY(self.update_user(user, {.set = {{"address", normal}}}));
+        self.resolved.drop_all();
+    }
+    return self.with_main(address_from(*updated));
+}
+
+Result<void> Accounts::erase_address(UserId user, AddressId id) {
+    auto& self = *impl_;
+    MALLARD_TRY_ASSIGN(auto const found, address(id));
+    if (!found || found->user != user) return fail(ErrorKind::not_found, "Invalid or unknown address");
+    if (found->main) return fail(ErrorKind::denied, "Can not delete the main address");
+    auto const erased = self.documents.erase(addresses_collection(), id);
+    self.resolved.drop_all();
+    if (!erased) return std::unexpected(erased.error());
+    return {};
+}
+
+Result<std::vector<Address>> Accounts::addresses(UserId user) const {
+    MALLARD_TRY_ASSIGN(auto const owner, impl_->user_document(user));
+    MALLARD_TRY_ASSIGN(auto const rows,
+                       impl_->documents.find(addresses_collection(),
+                                             {.index = "user", .equals = {user}, .limit = addresses_per_user_max}));
+    std::vector<Address> found;
+    found.reserve(rows.size());
+    for (auto const& row : rows) {
+        found.push_back(address_from(row));
+        found.back().main = owner && owner->text("address") == found.back().address;
+    }
+    std::ranges::sort(found, {}, &Address::addrview);
+    return found;
+}
+
+Result<std::optional<Address>> Accounts::address(AddressId id) const {
+    MALLARD_TRY_ASSIGN(auto const row, impl_->documents.get(addresses_collection(), id));
+    if (!row) return std::nullopt;
+    MALLARD_TRY_ASSIGN(auto found, impl_->with_main(address_from(*row)));
+    return found;
+}
+
+Result<Page<Address>> Accounts::list_addresses(ListRequest const& request) const {
+    auto const matches = [&](Document const& document) {
+        if (request.user && document.id("user") != *request.user) return false;
+        return has_tags(document, request) &&
+               (request.query.empty() || document.text("address").contains(request.query));
+    };
+    bool const filtered =
+        request.user || !request.query.empty() || !request.tags.empty() || !request.required_tags.empty();
+    MALLARD_TRY_ASSIGN(
+        auto page, read_page(impl_->documents, addresses_collection(), {.index = "address_dotless", .key = "addrview"},
+                             request, filtered ? std::function<bool(Document const&)>(matches) : nullptr));
+    Page<Address> addresses{.results = {}, .total = page.total, .next = page.next, .previous = page.previous};
+    for (auto const& document : page.results) {
+        MALLARD_TRY_ASSIGN(auto found, impl_->with_main(address_from(document)));
+        addresses.results.push_back(std::move(found));
+    }
+    return addresses;
+}
+
+Result<void> Accounts::add_domain_alias(std::string const& alias, std::string const& domain) {
+    auto& self = *impl_;
+    auto const normal = normalize_domain(alias);
+    auto const inserted =
+        self.documents.insert(domain_aliases_collection(), {{"_id", ObjectId::generate()},
+                                                            {"alias", normal},
+                                                            {"domain", normalize_domain(domain)},
+                                                            {"created", bson::Date{self.clock.now()}}});
+    self.resolved.drop_all();
+    if (!inserted && inserted.error().kind == ErrorKind::already_exists)
+        return fail(ErrorKind::already_exists, "This domain alias already exists", "domainalias");
+    MALLARD_TRY(inserted);
+    return self.remember_domain("@" + normal);
+}
+
+}  // namespace mallard::accounts

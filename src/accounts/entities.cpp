@@ -1,0 +1,284 @@
+#include "accounts/entities.hpp"
+
+#include <algorithm>
+
+#include "accounts/normalize.hpp"
+#include "base/encoding.hpp"
+
+namespace mallard::accounts {
+
+using bson::Array;
+using bson::Date;
+using bson::Document;
+using bson::number;
+using store::Collection;
+using store::DatabaseRole;
+
+Collection const& users_collection() {
+    static Collection const collection{.name = "users",
+                                       .role = DatabaseRole::users,
+                                       .indexes = {{.name = "users", .fields = {"username"}},
+                                                   {.name = "users_dotless", .fields = {"unameview"}, .unique = true},
+                                                   {.name = "users_tags", .fields = {"tagsview"}, .sparse = true}}};
+    return collection;
+}
+
+Collection const& addresses_collection() {
+    static Collection const collection{.name = "addresses",
+                                       .role = DatabaseRole::users,
+                                       .indexes = {{.name = "address_dotless", .fields = {"addrview"}, .unique = true},
+                                                   {.name = "address_tags", .fields = {"tagsview"}, .sparse = true},
+                                                   {.name = "user", .fields = {"user"}}}};
+    return collection;
+}
+
+Collection const& domain_aliases_collection() {
+    static Collection const collection{.name = "domainaliases",
+                                       .role = DatabaseRole::users,
+                                       .indexes = {{.name = "domainalias", .fields = {"alias"}, .unique = true},
+                                                   {.name = "domainlist", .fields = {"domain"}}}};
+    return collection;
+}
+
+Collection const& domain_cache_collection() {
+    static Collection const collection{.name = "domaincache",
+                                       .role = DatabaseRole::users,
+                                       .indexes = {{.name = "by_domain", .fields = {"domain"}, .unique = true}}};
+    return collection;
+}
+
+Collection const& asps_collection() {
+    static Collection const collection{
+        .name = "asps",
+        .role = DatabaseRole::users,
+        .indexes = {{.name = "asps_user", .fields = {"user"}},
+                    {.name = "entry_autoexpire", .fields = {"expires"}, .sparse = true, .ttl_field = "expires"}}};
+    return collection;
+}
+
+Collection const& authlog_collection() {
+    static Collection const collection{
+        .name = "authlog",
+        .role = DatabaseRole::users,
+        .indexes = {{.name = "user", .fields = {"user", "_id"}},
+                    {.name = "insert", .fields = {"user", "created", "key"}},
+                    {.name = "by_ip", .fields = {"ip"}, .sparse = true},
+                    {.name = "entry_autoexpire", .fields = {"expires"}, .sparse = true, .ttl_field = "expires"}}};
+    return collection;
+}
+
+namespace {
+
+std::vector<std::string> texts(Document const& document, std::string_view key) {
+    std::vector<std::string> out;
+    if (auto const* array = document.array(key))
+        for (auto const& value : *array)
+            if (auto const* text = value.as<std::string>()) out.push_back(*text);
+    return out;
+}
+
+std::vector<Target> targets(Document const& document) {
+    std::vector<Target> out;
+    auto const* array = document.array("targets");
+    if (array == nullptr) return out;
+    for (auto const& value : *array)
+        if (auto const* target = value.as<Document>())
+            out.push_back({.id = target->id("id").value_or(ObjectId{}),
+                           .type = std::string(target->text("type")),
+                           .value = std::string(target->text("value")),
+                           .user = UserId(target->id("user").value_or(ObjectId{}))});
+    return out;
+}
+
+// Stored as an array; of old as `true` for TOTP, and "u2f" for WebAuthn (storage.md §3.1).
+std::vector<std::string> second_factors(Document const& document) {
+    auto const* value = document.find("enabled2fa");
+    if (value == nullptr) return {};
+    if (auto const* flag = value->as<bool>())
+        return *flag ? std::vector<std::string>{"totp"} : std::vector<std::string>{};
+    auto factors = texts(document, "enabled2fa");
+    for (auto& factor : factors)
+        if (factor == "u2f") factor = "webauthn";
+    std::ranges::sort(factors);
+    auto const [first, last] = std::ranges::unique(factors);
+    factors.erase(first, last);
+    return factors;
+}
+
+}  // namespace
+
+User user_from(Document const& document) {
+    User user;
+    auto const text = [&](std::string_view key) { return std::string(document.text(key)); };
+    user.id = UserId(document.id("_id").value_or(ObjectId{}));
+    user.username = text("username");
+    user.unameview = text("unameview");
+    user.name = text("name");
+    user.address = text("address");
+    user.language = text("language");
+    user.password_hash = text("password");
+    auto const* temporary = document.document("tempPassword");
+    user.has_password_set =
+        !user.password_hash.empty() || (temporary != nullptr && !temporary->text("password").empty());
+    user.auth_version = document.integer("authVersion", 1);
+    user.enabled_2fa = second_factors(document);
+    user.limits = {.quota = document.integer("quota"),
+                   .recipients = document.integer("recipients"),
+                   .forwards = document.integer("forwards"),
+                   .received_max = document.integer("receivedMax"),
+                   .filters = document.integer("filters"),
+                   .imap_max_upload = document.integer("imapMaxUpload"),
+                   .imap_max_download = document.integer("imapMaxDownload"),
+                   .pop3_max_download = document.integer("pop3MaxDownload"),
+                   .pop3_max_messages = document.integer("pop3MaxMessages"),
+                   .imap_max_connections = document.integer("imapMaxConnections")};
+    user.targets = targets(document);
+    user.autoreply = document.boolean("autoreply");
+    user.upload_sent_messages = document.boolean("uploadSentMessages");
+    user.encrypt_messages = document.boolean("encryptMessages");
+    user.encrypt_forwarded = document.boolean("encryptForwarded");
+    user.pub_key = text("pubKey");
+    user.smime_certs = texts(document, "smimeCerts");
+    auto const* spam_level = document.find("spamLevel");
+    user.spam_level = spam_level == nullptr ? 50 : spam_level->as_double().value_or(50);
+    user.retention_ms = document.integer("retention");
+    user.disabled_scopes = texts(document, "disabledScopes");
+    user.tags = texts(document, "tags");
+    user.from_whitelist = texts(document, "fromWhitelist");
+    user.meta_data = text("metaData");
+    user.internal_data = text("internalData");
+    user.activated = document.boolean("activated");
+    user.disabled = document.boolean("disabled");
+    user.suspended = document.boolean("suspended");
+    if (auto const* flags = document.document("featureFlags")) user.indexing_feature = flags->boolean("indexing");
+    user.created = document.date("created").value_or(0);
+    if (auto const* login = document.document("lastLogin")) user.last_login = login->date("time");
+    user.password_change = document.date("passwordChange");
+    return user;
+}
+
+Document user_document(UserId id, std::string const& username, NewUser const& user, TimeMs now) {
+    auto const or_null = [](std::string const& text) { return text.empty() ? bson::Value() : bson::Value(text); };
+    Document document{
+        {"_id", id},
+        {"username", username},
+        {"unameview", uview(username)},
+        {"name", or_null(user.name)},
+        {"password", ""},
+        {"enabled2fa", Array{}},
+        {"seed", ""},
+        {"pendingSeed", ""},
+        {"pendingSeedChanged", false},
+        {"webauthn", Document{{"credentials", Array{}}}},
+        {"authVersion", 1},
+        {"address", ""},
+        {"language", or_null(user.language)},
+        {"storageUsed", 0},
+        {"quota", number(user.limits.quota)},
+        {"recipients", number(user.limits.recipients)},
+        {"forwards", number(user.limits.forwards)},
+        {"filters", number(user.limits.filters)},
+        {"imapMaxUpload", number(user.limits.imap_max_upload)},
+        {"imapMaxDownload", number(user.limits.imap_max_download)},
+        {"pop3MaxDownload", number(user.limits.pop3_max_download)},
+        {"pop3MaxMessages", number(user.limits.pop3_max_messages)},
+        {"imapMaxConnections", number(user.limits.imap_max_connections)},
+        {"receivedMax", number(user.limits.received_max)},
+        {"targets", to_array(user.targets)},
+        {"autoreply", false},
+        {"uploadSentMessages", user.upload_sent_messages},
+        {"pubKey", user.pub_key},
+        {"smimeCerts", Array{}},
+        {"encryptMessages", user.encrypt_messages},
+        {"encryptForwarded", user.encrypt_forwarded},
+        {"spamLevel", user.spam_level == static_cast<std::int32_t>(user.spam_level)
+                          ? bson::Value(static_cast<std::int32_t>(user.spam_level))
+                          : bson::Value(user.spam_level)},
+        {"retention", number(user.retention_ms)},
+        {"disabledScopes", to_array(user.disabled_scopes)},
+        {"lastLogin", Document{{"time", false}, {"authEvent", false}, {"ip", false}}},
+        {"metaData", user.meta_data},
+        {"internalData", user.internal_data},
+        {"activated", false},
+        {"disabled", true},
+        {"suspended", false},
+        {"featureFlags", Document{}},
+        {"created", Date{now}},
+    };
+    if (auto const tags = normal_tags(user.tags); !tags.empty()) {
+        document.set("tags", to_array(tags));
+        document.set("tagsview", to_array(lower_case(tags)));
+    }
+    if (!user.from_whitelist.empty()) document.set("fromWhitelist", to_array(user.from_whitelist));
+    return document;
+}
+
+Address address_from(Document const& document) {
+    Address address;
+    auto const text = [&](std::string_view key) { return std::string(document.text(key)); };
+    address.id = AddressId(document.id("_id").value_or(ObjectId{}));
+    address.address = text("address");
+    address.addrview = text("addrview");
+    address.name = text("name");
+    address.user = UserId(document.id("user").value_or(ObjectId{}));
+    address.tags = texts(document, "tags");
+    address.meta_data = text("metaData");
+    address.internal_data = text("internalData");
+    address.created = document.date("created").value_or(0);
+    address.targets = targets(document);
+    address.forwards = document.integer("forwards");
+    address.forwarded_disabled = document.boolean("forwardedDisabled");
+    return address;
+}
+
+Document address_document(Address const& address) {
+    Document document{{"_id", address.id}};
+    if (!address.user.is_nil()) document.set("user", address.user);
+    if (!address.name.empty()) document.set("name", address.name);
+    document.set("address", address.address);
+    document.set("addrview", address.addrview);
+    document.set("created", Date{address.created});
+    if (!address.tags.empty()) {
+        document.set("tags", to_array(address.tags));
+        document.set("tagsview", to_array(lower_case(address.tags)));
+    }
+    if (!address.meta_data.empty()) document.set("metaData", address.meta_data);
+    if (!address.internal_data.empty()) document.set("internalData", address.internal_data);
+    if (!address.targets.empty()) {
+        document.set("targets", to_array(address.targets));
+        document.set("forwards", number(address.forwards));
+    }
+    return document;
+}
+
+std::vector<std::string> lower_case(std::vector<std::string> texts) {
+    for (auto& text : texts) text = to_lower(text);
+    return texts;
+}
+
+std::vector<std::string> normal_tags(std::vector<std::string> const& tags) {
+    std::vector<std::string> normal;
+    for (auto const& tag : tags) {
+        std::string trimmed(trim(tag));
+        bool const known = std::ranges::any_of(normal, [&](auto const& other) { return iequals(other, trimmed); });
+        if (!trimmed.empty() && !known) normal.push_back(std::move(trimmed));
+    }
+    std::ranges::sort(normal, {}, [](std::string const& tag) { return to_lower(tag); });
+    return normal;
+}
+
+Array to_array(std::vector<std::string> const& texts) { return {texts.begin(), texts.end()}; }
+
+Array to_array(std::vector<Target> const& targets) {
+    Array array;
+    for (auto const& target : targets) {
+        Document document{{"id", target.id.is_nil() ? ObjectId::generate() : target.id},
+                          {"type", target.type},
+                          {"value", target.value}};
+        if (!target.user.is_nil()) document.set("user", target.user);
+        array.emplace_back(std::move(document));
+    }
+    return array;
+}
+
+}  // namespace mallard::accounts

@@ -1,0 +1,34 @@
+#pragma once
+// The collections of accounts and their documents (storage.md §3), to and from structs. Pure.
+
+#include <string>
+#include <vector>
+
+#include "accounts/user.hpp"
+#include "store/bson.hpp"
+#include "store/documents.hpp"
+
+namespace mallard::accounts {
+
+// Functions rather than objects: constructed on first use, whatever the order of start.
+store::Collection const& users_collection();
+store::Collection const& addresses_collection();
+store::Collection const& domain_aliases_collection();
+store::Collection const& domain_cache_collection();
+store::Collection const& asps_collection();
+store::Collection const& authlog_collection();
+
+User user_from(bson::Document const& document);
+// As it is inserted: disabled, not activated, without password and address (storage.md §17.1).
+bson::Document user_document(UserId id, std::string const& username, NewUser const& user, TimeMs now);
+
+Address address_from(bson::Document const& document);
+bson::Document address_document(Address const& address);
+
+// Trimmed, without doubles whatever the case, sorted without case (api.md §7).
+std::vector<std::string> normal_tags(std::vector<std::string> const& tags);
+bson::Array to_array(std::vector<std::string> const& texts);
+std::vector<std::string> lower_case(std::vector<std::string> texts);
+bson::Array to_array(std::vector<Target> const& targets);
+
+}  // namespace mallard::accounts
