@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <vector>
 
 #include "base/encoding.hpp"
@@ -84,7 +85,10 @@ public:
             if (!line.empty() && line[0] != '#') one(line);
         }
         send_pending();
-        if (!failed_ && !said_.empty()) wrong("the server said more: " + visible(said_));
+        for (auto& [session, said] : said_) {
+            if (session != 0 && !failed_) said += adapter_.send_to(session, {});
+            if (!failed_ && !said.empty()) wrong("the server said more: " + visible(said));
+        }
     }
 
 private:
@@ -93,20 +97,33 @@ private:
         ADD_FAILURE_AT(file_.c_str(), number_) << what;
     }
 
+    void greet(int session, bool compare) {
+        if (said_.contains(session)) return;
+        std::string greeting = adapter_.send_to(session, {});
+        said_[session] = compare ? std::move(greeting) : std::string();
+    }
+
     void send_pending() {
-        if (!greeted_) said_ = adapter_.send({});
-        greeted_ = true;
         if (pending_.empty()) return;
-        if (!said_.empty()) return wrong("the server had said more: " + visible(said_));
-        said_ = adapter_.send(std::exchange(pending_, {}));
+        if (!said_[session_].empty()) return wrong("the server had said more: " + visible(said_[session_]));
+        said_[session_] = adapter_.send_to(session_, std::exchange(pending_, {}));
     }
 
     void one(std::string_view line) {
-        std::string_view const text =
-            line.size() > 2 && line[1] == ':' ? line.substr(std::min<std::size_t>(3, line.size())) : line.substr(1);
-        if (line.starts_with("C:")) {
-            if (!greeted_) adapter_.send({});  // a transcript that begins with the client takes any greeting
-            greeted_ = true;
+        int session = 0;
+        std::size_t colon = 1;
+        if (line.size() > 2 && (line[0] == 'C' || line[0] == 'S') && line[1] >= '1' && line[1] <= '9' &&
+            line[2] == ':') {
+            session = line[1] - '0';
+            colon = 2;
+        }
+        std::string_view const text = line.size() > colon && line[colon] == ':'
+                                          ? line.substr(std::min<std::size_t>(colon + 2, line.size()))
+                                          : line.substr(1);
+        if (line[0] == 'C' && line.substr(colon).starts_with(':')) {
+            if (session != session_) send_pending();
+            session_ = session;
+            greet(session, false);  // a transcript that begins with the client takes any greeting
             bool line_end = true;
             pending_ += unescape(text, line_end);
             if (line_end) pending_ += "\r\n";
@@ -119,21 +136,24 @@ private:
         send_pending();
         if (line.starts_with("=")) {
             if (auto difference = adapter_.check(trim(text)); !difference.empty()) wrong(difference);
-        } else if (line.starts_with("S:")) {
-            expect(text);
+        } else if (line[0] == 'S' && line.substr(colon).starts_with(':')) {
+            greet(session, true);
+            expect(session, text);
         } else {
             wrong("a line begins with C: S: ! = or #");
         }
     }
 
-    void expect(std::string_view text) {
+    void expect(int session, std::string_view text) {
         if (failed_) return;
         bool ignored = false;
         std::string const pattern = unescape(text, ignored);
-        std::size_t const end = said_.find("\r\n");
-        if (end == said_.npos) return wrong("the server said nothing more; expected: " + visible(pattern));
-        std::string const line = said_.substr(0, end);
-        said_.erase(0, end + 2);
+        std::string& said = said_[session];
+        if (said.empty() && session != 0) said = adapter_.send_to(session, {});  // said without being asked
+        std::size_t const end = said.find("\r\n");
+        if (end == said.npos) return wrong("the server said nothing more; expected: " + visible(pattern));
+        std::string const line = said.substr(0, end);
+        said.erase(0, end + 2);
         if (!matches(pattern, line))
             wrong("the server said: " + visible(line) + "\n        expected: " + visible(pattern));
     }
@@ -141,10 +161,10 @@ private:
     std::string file_;
     Adapter& adapter_;
     int number_ = 0;
-    bool greeted_ = false;
     bool failed_ = false;
-    std::string pending_;  // of the client, not sent yet
-    std::string said_;     // by the server, not compared yet
+    int session_ = 0;
+    std::string pending_;              // of the client, not sent yet
+    std::map<int, std::string> said_;  // by the server in each session, not compared yet
 };
 
 class FileTest : public testing::Test {

@@ -8,6 +8,9 @@
 //   S: +OK <any> ready                                   <any>: any text; <id>: 24 hex digits
 //   = text                                               checks the world afterwards, in the adapter's words
 //
+// With several sessions (IMAP) the lines carry a number: C1: S1: C2: S2:. What a session says without being asked is
+// expected like everything else.
+//
 // Escapes in C: and S: \r \n \t \0 \\ \xHH, and \c at the end of a C: line: no CRLF is added. Lines of the client that
 // follow each other are sent at once (pipelining). Whatever the server says must be in the transcript.
 
@@ -24,6 +27,8 @@ public:
     virtual std::string prepare(std::string_view words) = 0;
     // Sends bytes and returns all that the server answered. First called with nothing: the greeting.
     virtual std::string send(std::string_view bytes) = 0;
+    // The same for one of several sessions, 1 to 9; 0 is the only one of a transcript without numbers.
+    virtual std::string send_to(int /*session*/, std::string_view bytes) { return send(bytes); }
     // "=" lines; an empty result: so it is, else how it is.
     virtual std::string check(std::string_view words) = 0;
 };
