@@ -28,7 +28,8 @@ public:
                                        std::int64_t limit) override;
     Result<void> erase(std::string_view key) override;
     Result<Hash> hash(std::string_view key) const override;
-    Result<void> set_hash(std::string_view key, Hash const& fields, std::optional<std::chrono::seconds> ttl) override;
+    Result<void> set_hash(std::string_view key, Hash const& fields,
+                          std::optional<std::chrono::seconds> ttl = {}) override;
     Result<void> erase_field(std::string_view key, std::string_view field) override;
     Result<void> expire(std::string_view key, std::chrono::seconds ttl) override;
     Result<std::vector<std::string>> keys(std::string_view prefix) const override;
