@@ -99,6 +99,13 @@ Node prepare(SearchKey const& key, store::MailboxIndex const& mailbox) {
     return node;
 }
 
+// Whether the bytes may be asked for: of indexed headers too, where the record carries only their beginning.
+bool may_need_bytes(Node const& node) {
+    Kind const kind = node.key->kind;
+    return kind == Kind::header || kind == Kind::body || kind == Kind::text ||
+           std::ranges::any_of(node.children, may_need_bytes);
+}
+
 bool match_day(Kind before, Kind on, SearchKey const& key, TimeMs when) {
     if (key.kind == before) return when < key.from;
     if (key.kind == on) return when >= key.from && when < key.to;
@@ -233,7 +240,7 @@ private:
     // Leaves in `candidates` what the records did not decide. A message that is gone matches nothing.
     Result<void> read_records(std::vector<Candidate>& candidates) {
         std::vector<Candidate> undecided;
-        unsigned const fields = store::want_headers | (root_.cost == Cost::bytes ? store::want_parts : 0U);
+        unsigned const fields = store::want_headers | (may_need_bytes(root_) ? store::want_parts : 0U);
         auto const rows = rows_of(candidates);
         MALLARD_TRY(store_.records(mailbox_.info.id, rows, fields, [&](std::size_t i, auto const& record) {
             Candidate& candidate = candidates[i];
