@@ -84,7 +84,7 @@ bool get_rows(ByteReader& in, std::vector<Row>& rows, bool with_modseq) {
     if (!differences([](Row& r, std::uint64_t v) { r.uid = static_cast<Uid>(v); }) ||
         !differences([](Row& r, std::uint64_t v) { r.body = v; }) ||
         !values([](Row& r, std::uint64_t v) { r.size = v; }) ||
-        !differences([](Row& r, std::uint64_t v) { r.internal_date = static_cast<TimeMs>(v) * 1000; }) ||
+        !differences([](Row& r, std::uint64_t v) { r.internal_date = static_cast<TimeMs>(v * 1000); }) ||
         !values([](Row& r, std::uint64_t v) { r.system = static_cast<std::uint8_t>(v); }) ||
         !values([](Row& r, std::uint64_t v) { r.keywords.low = v; }) ||
         !values([](Row& r, std::uint64_t v) { r.keywords.high = v; }))
