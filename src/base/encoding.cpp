@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 #include "base/random.hpp"
 
@@ -177,6 +178,11 @@ bool is_valid_utf8(std::string_view text) {  // RFC 3629 §4
         std::uint32_t code = 0;
         if (lead < 0x80) {
             ++i;
+            // ASCII, eight octets at a time: most text is little else.
+            for (std::uint64_t eight; i + sizeof eight <= text.size(); i += sizeof eight) {
+                std::memcpy(&eight, text.data() + i, sizeof eight);
+                if (eight & 0x8080808080808080U) break;
+            }
             continue;
         }
         if (lead >= 0xC2 && lead <= 0xDF) {

@@ -15,10 +15,14 @@ namespace mallard::mime {
 
 namespace {
 
-constexpr std::size_t intro_source_max = 2048;  // of text
 constexpr std::size_t intro_characters_max = 128;
-constexpr std::size_t encoded_first = 6 * 1024;      // nearly always enough for the intro
-constexpr std::size_t encoded_max = 64 * 1024;       // style sheets in front of the text
+
+// How much is read for the intro. The first is nearly always enough; style sheets and noise may ask for the second.
+struct IntroLimits {
+    std::size_t encoded_max;  // octets of each part
+    std::size_t text_max;     // octets of text
+};
+constexpr std::array<IntroLimits, 2> intro_limits{{{3 * 1024, 768}, {64 * 1024, 2048}}};
 constexpr std::size_t listed_text_max = 300 * 1024;  // storage.md §10.1
 
 struct Extension {
@@ -70,13 +74,15 @@ char32_t next_character(std::string_view text, std::size_t& at) {  // preconditi
     return code;
 }
 
-std::string collapse_blanks(std::string_view text) {
+// Stops when `size_max` octets are written (it may write a few more).
+std::string collapse_blanks(std::string_view text, std::size_t size_max = std::string::npos) {
     std::string out;
-    out.reserve(text.size());
+    out.reserve(std::min(text.size(), size_max) + 8);
     bool blank = false;
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = 0; at < text.size() && out.size() < size_max;) {
         std::size_t const begin = at;
-        if (is_blank(next_character(text, at))) {
+        while (at < text.size() && text[at] > ' ') ++at;  // a word in ASCII
+        if (at == begin && is_blank(next_character(text, at))) {
             blank = true;
             continue;
         }
@@ -116,13 +122,8 @@ std::string without_noise(std::string_view text) {
     return kept;
 }
 
-std::string make_intro(std::string text) {  // storage.md §11.2
-    if (text.size() > intro_source_max) {
-        std::size_t size = intro_source_max;
-        while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
-        text.resize(size);
-    }
-    std::string intro = collapse_blanks(without_noise(text));
+std::string make_intro(std::string_view text) {  // storage.md §11.2
+    std::string intro = collapse_blanks(without_noise(text), 4 * intro_characters_max + 8);
     std::size_t at = 0;
     for (std::size_t characters = 0; characters < intro_characters_max && at < intro.size(); ++characters)
         next_character(intro, at);
@@ -132,28 +133,35 @@ std::string make_intro(std::string text) {  // storage.md §11.2
     return intro + "…";
 }
 
-std::string intro_text(Entity const& part, std::string_view source) {
-    std::string text;
-    for (std::size_t limit : {encoded_first, encoded_max}) {
-        text = decode_text(part, source, limit);
-        if (is_html(part)) text = html_to_text(text, intro_source_max);
-        if (text.size() >= intro_source_max || part.end - part.body_begin <= limit) break;
-    }
-    return text;
+// The text of the HTML parts, else of the plain ones. Sets `cut` when there is more of it.
+std::string intro_text(Entity const& message, std::string_view source, IntroLimits limits, bool& cut) {
+    std::string html, plain;
+    visit_leaves(message, [&](Visit const& leaf) {
+        if (!leaf.inline_text || (!is_html(leaf.part) && !html.empty())) return true;
+        std::string& out = is_html(leaf.part) ? html : plain;
+        if (out.size() >= limits.text_max) return true;
+        if (!out.empty()) out.push_back('\n');
+        cut = cut || leaf.part.end - leaf.part.body_begin > limits.encoded_max;
+        std::string const text = decode_text(leaf.part, source, limits.encoded_max);
+        out += is_html(leaf.part) ? html_to_text(text, limits.text_max) : text;
+        return html.size() < limits.text_max;
+    });
+    std::string& text = html.empty() ? plain : html;
+    if (text.size() <= limits.text_max) return std::move(text);
+    cut = true;
+    std::size_t size = limits.text_max;
+    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+    return text.substr(0, size);
 }
 
 std::string intro(Entity const& message, std::string_view source) {
-    std::string html, plain;
-    visit_leaves(message, [&](Visit const& leaf) {
-        if (!leaf.inline_text) return true;
-        std::string& out = is_html(leaf.part) ? html : plain;
-        if (out.size() >= intro_source_max) return true;
-        if (!is_html(leaf.part) && !html.empty()) return true;  // not used any more
-        if (!out.empty()) out.push_back('\n');
-        out += intro_text(leaf.part, source);
-        return html.size() < intro_source_max;
-    });
-    return make_intro(std::move(html.empty() ? plain : html));
+    std::string intro;
+    for (IntroLimits const& limits : intro_limits) {
+        bool cut = false;
+        intro = make_intro(intro_text(message, source, limits, cut));
+        if (!cut || intro.ends_with("…")) break;
+    }
+    return intro;
 }
 
 void collect_attachments(Entity const& message, std::string_view source, Summary& out) {
