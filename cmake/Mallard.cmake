@@ -3,6 +3,7 @@
 #   mallard_module(NAME mime DEPS base LIBS ICU::uc PCH)
 #     every *.cpp of the folder becomes the library mallard_<name>, every *_test.cpp the test program <name>_test.
 #     DEPS are our modules (checked against each #include by scripts/lint-layers), LIBS are libraries of others.
+#     PROGRAM mallard: main.cpp becomes that program, linked with the library.
 #     PCH: use the precompiled header for servers and tests; pure modules compile quicker without.
 
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL TRUE)  # what one folder finds, those that link it see too
@@ -50,11 +51,12 @@ if(MALLARD_FUZZ)
 endif()
 
 function(mallard_module)
-    cmake_parse_arguments(ARG "PCH" "NAME" "DEPS;LIBS;TEST_DEPS;TEST_LIBS" ${ARGN})
+    cmake_parse_arguments(ARG "PCH" "NAME;PROGRAM" "DEPS;LIBS;TEST_DEPS;TEST_LIBS" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS *.cpp)
     set(tests ${sources})
     list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
     list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+    list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
 
     set(target mallard_${ARG_NAME})
     set(visibility PUBLIC)
@@ -72,6 +74,11 @@ function(mallard_module)
     set_property(TARGET ${target} PROPERTY MALLARD_DEPS "${ARG_DEPS}")
     if(ARG_PCH AND sources)
         target_precompile_headers(${target} PRIVATE "${CMAKE_SOURCE_DIR}/cmake/pch.hpp")
+    endif()
+
+    if(ARG_PROGRAM)
+        add_executable(${ARG_PROGRAM} main.cpp)
+        target_link_libraries(${ARG_PROGRAM} PRIVATE ${target})
     endif()
 
     if(MALLARD_TESTS AND tests AND NOT MALLARD_FUZZ)

@@ -246,6 +246,7 @@ constexpr Option option_list[] = {
      false,
      false,
      "Prometheus' text at `/metrics`, no token asked."},
+    {"api.cors.origins", Type::text_list, "*", 0, 0, {}, false, false, "Origins that browsers may call from."},
 
     {"server.networkThreads", Type::integer, "0", 0, 256, {}, false, false, "0: one per processor."},
     {"server.commandThreads",
@@ -277,16 +278,7 @@ constexpr Option option_list[] = {
      false,
      "Connections per service from one address."},
 
-    {"store.cacheMB", Type::integer, "128", 8, 1'048'576, {}, false, false, "Memory for blocks read from disk."},
-    {"store.sync",
-     Type::boolean,
-     "true",
-     0,
-     0,
-     {},
-     false,
-     false,
-     "Acknowledge only what is on the disk. Off: a power cut may lose the last seconds; only for tests."},
+    {"store.cacheMB", Type::integer, "256", 8, 1'048'576, {}, false, false, "Memory for blocks read from disk."},
 };
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -23,6 +23,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BINARY = pathlib.Path(os.environ.get("MALLARD_BINARY", ROOT / "build/release/bin/mallard"))
 
 
+def clean_environment():
+    """Ours without MALLARD_…: the server reads those as options."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("MALLARD_")}
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -42,8 +47,8 @@ class MallardServer:
         self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self.lmtp_port, self.api_port = (
             free_port() for _ in range(6))
         self.settings = {
-            "auth.allow_plaintext": "true", "imap.port": self.imaps_port, "imap.starttls_port": self.imap_port,
-            "pop3.port": self.pop3s_port, "pop3.starttls_port": self.pop3_port, "lmtp.port": self.lmtp_port,
+            "auth.allow_plaintext": "true", "imap.port": self.imaps_port, "imap.starttlsPort": self.imap_port,
+            "pop3.port": self.pop3s_port, "pop3.starttlsPort": self.pop3_port, "lmtp.port": self.lmtp_port,
             "api.port": self.api_port, **(settings or {}),
         }
         self.process = None
@@ -68,7 +73,7 @@ class MallardServer:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         self.log_path = self.data.parent / "server.log"
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.arguments(), stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.arguments(), stdout=log, stderr=log, env=clean_environment())
         end = time.time() + 60
         while time.time() < end:
             if self.process.poll() is not None:
@@ -96,7 +101,7 @@ class MallardServer:
     def command(self, *arguments, text_in=None):
         """Runs the command line on this server's data; returns the completed process."""
         return subprocess.run([str(BINARY), *arguments, "--data", str(self.data)], input=text_in, text=True,
-                              capture_output=True, timeout=300)
+                              capture_output=True, timeout=300, env=clean_environment())
 
     def add_user(self, username, password, **fields):
         reply = self.api("POST", "/users", {"username": username.split("@")[0].replace("+", "."), "password": password,

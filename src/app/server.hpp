@@ -1,0 +1,69 @@
+#pragma once
+// The composition root: every object of the server, built once, in the order of the layers, and joined.
+//
+// - Ports are bound before anything is served; a failure leaves nothing behind.
+// - reload() changes what may change in a running server (certificates, log); connections stay.
+// - The destructor stops in reverse order: no connection outlives what it uses.
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/control_server.hpp"
+#include "app/core.hpp"
+#include "base/log.hpp"
+#include "http/server_connection.hpp"
+#include "net/server.hpp"
+#include "net/workers.hpp"
+
+namespace mallard::app {
+
+struct Listening {
+    std::string service;  // "imap"
+    std::string host;
+    std::uint16_t port;
+    bool secure;
+};
+
+class Server {
+public:
+    static Result<std::unique_ptr<Server>> start(config::Settings settings);
+    ~Server();
+
+    Result<void> reload(config::Settings const& settings);
+    void drain(std::chrono::milliseconds grace);
+
+    std::vector<Listening> const& listening() const { return listening_; }
+    DataDirectory const& directory() const { return directory_; }
+    Core& core() { return *core_; }
+    config::Settings const& settings() const { return settings_; }
+
+private:
+    Server(config::Settings settings, DataDirectory directory);
+    Result<void> load_certificate(config::Settings const& settings);
+    Result<void> make_admin_token();
+    Result<void> listen_all();
+    Result<void> listen_imap();
+    Result<void> listen_pop3();
+    Result<void> listen_lmtp();
+    Result<void> listen_api();
+    Result<void> listen(std::string const& service, std::string_view port_key, bool secure, std::string refusal,
+                        net::Handler handler);
+    Result<void> write_listening() const;
+
+    config::Settings settings_;
+    DataDirectory directory_;
+    std::unique_ptr<DataDirectory::Lock> lock_;
+    std::unique_ptr<Core> core_;
+    http::Handler api_;
+    http::ServerConfig http_;
+    std::unique_ptr<net::Workers> workers_;
+    std::unique_ptr<net::Server> net_;
+    std::unique_ptr<ControlServer> control_;
+    std::vector<Listening> listening_;
+};
+
+LogConfig log_config(config::Settings const& settings);
+
+}  // namespace mallard::app
