@@ -1,6 +1,7 @@
 // What the network layer alone costs: memory and CPU of idle connections, and commands a second of a line protocol
 // whose command does nothing, answered on the network thread or by a hop to the worker pool and back.
-//   net_bench idle 10000 [tls]        net_bench echo 50 5 [pool|inline] [threads]        net_bench hop
+//   net_bench idle 10000 [tls]        net_bench echo 50 5 [pool|inline|disk] [threads]        net_bench hop
+// disk: a command that blocks half a millisecond on the pool, as one that waits for an fsync does.
 // The clients run in a child process, so that the figures of this one are the server's.
 
 #include <fcntl.h>
@@ -71,7 +72,9 @@ int connect_to(std::uint16_t port, unsigned from) {
     return fd;
 }
 
-net::Async<void> serve_lines(net::Workers& workers, bool pool, std::shared_ptr<net::Connection> connection) {
+enum class Work { on_network_thread, on_pool, disk };
+
+net::Async<void> serve_lines(net::Workers& workers, Work work, std::shared_ptr<net::Connection> connection) {
     connection->expires_after(30min);
     co_await connection->write("hello\r\n");
     for (;;) {
@@ -79,10 +82,13 @@ net::Async<void> serve_lines(net::Workers& workers, bool pool, std::shared_ptr<n
         if (!line) co_return;
         connection->expires_after(30min);
         std::string reply;
-        if (pool)
-            reply = co_await workers.call(net::Pool::commands, [&] { return *line + "\r\n"; });
-        else
+        if (work == Work::on_network_thread)
             reply = *line + "\r\n";
+        else
+            reply = co_await workers.call(net::Pool::commands, [&] {
+                if (work == Work::disk) std::this_thread::sleep_for(500us);
+                return *line + "\r\n";
+            });
         if (!co_await connection->write(reply)) co_return;
     }
 }
@@ -156,12 +162,16 @@ int main(int argc, char** argv) {
         return 0;
     }
     if ((mode != "idle" && mode != "echo") || argc < 3) {
-        std::fprintf(stderr, "usage: net_bench idle COUNT [tls] | echo COUNT SECONDS [pool|inline] [threads] | hop\n");
+        std::fprintf(stderr,
+                     "usage: net_bench idle COUNT [tls] | echo COUNT SECONDS [pool|inline|disk] [threads] | hop\n");
         return 2;
     }
     int const count = std::atoi(argv[2]);
     bool const tls = mode == "idle" && argc > 3 && std::strcmp(argv[3], "tls") == 0;
-    bool const pool = !(mode == "echo" && argc > 4 && std::strcmp(argv[4], "inline") == 0);
+    std::string const work_name = mode == "echo" && argc > 4 ? argv[4] : "pool";
+    Work const work = work_name == "inline" ? Work::on_network_thread
+                      : work_name == "disk" ? Work::disk
+                                            : Work::on_pool;
     double const seconds = mode == "echo" && argc > 3 ? std::atof(argv[3]) : 0;
     std::size_t const threads = mode == "echo" && argc > 5 ? std::strtoul(argv[5], nullptr, 10) : 2;
 
@@ -191,7 +201,7 @@ int main(int argc, char** argv) {
             server.set_tls(*net::load_tls({.certificate_file = path + "/cert", .key_file = path + "/key"}));
         }
         if (!server.listen({.service = "bench", .secure = tls}, [&](std::shared_ptr<net::Connection> connection) {
-                return serve_lines(workers, pool, std::move(connection));
+                return serve_lines(workers, work, std::move(connection));
             }))
             return 1;
         server.start();
@@ -212,7 +222,7 @@ int main(int argc, char** argv) {
             if (::read(from_child[0], &total, sizeof total) != sizeof total) return 1;
             double const cpu = cpu_seconds() - cpu_before;
             std::printf("%d connections, %s, %zu network threads: %.0f commands/s, %.2f us of CPU each\n", count,
-                        pool ? "pool" : "inline", threads, static_cast<double>(total) / seconds,
+                        work_name.c_str(), threads, static_cast<double>(total) / seconds,
                         cpu / static_cast<double>(total) * 1e6);
         }
         ::kill(child, SIGKILL);

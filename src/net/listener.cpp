@@ -17,7 +17,8 @@ namespace mallard::net {
 
 namespace {
 
-constexpr int backlog = 4096;  // the kernel cuts it to net.core.somaxconn
+constexpr rlim_t files_wanted = 262'144;  // each connection is one
+constexpr int backlog = 4096;             // the kernel cuts it to net.core.somaxconn
 
 Error bind_error(ListenerConfig const& config, int number) {
     std::string const where =
@@ -117,7 +118,10 @@ Result<void> bind_listener(Listener& listener) {
 
 void raise_file_limit() {
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    rlimit const wanted{.rlim_cur = std::max<rlim_t>(limit.rlim_max, files_wanted),
+                        .rlim_max = std::max<rlim_t>(limit.rlim_max, files_wanted)};
+    if (::setrlimit(RLIMIT_NOFILE, &wanted) == 0) return;
     limit.rlim_cur = limit.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }

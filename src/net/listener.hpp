@@ -36,6 +36,6 @@ private:
 // Binds and listens. The error is one line for the operator: which address, why, what to do.
 Result<void> bind_listener(Listener& listener);
 
-void raise_file_limit();  // RLIMIT_NOFILE to its hard limit
+void raise_file_limit();  // RLIMIT_NOFILE to its hard limit, or beyond where we may
 
 }  // namespace mallard::net
