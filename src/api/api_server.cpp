@@ -16,7 +16,6 @@
 #include "http/router.hpp"
 
 namespace mallard::api {
-namespace {
 
 // The table of all operations; the map of this module.
 Endpoints const& all_endpoints() {
@@ -31,11 +30,13 @@ Endpoints const& all_endpoints() {
     return endpoints;
 }
 
-std::vector<http::Operation const*> all_operations() {
+static std::vector<http::Operation const*> all_operations() {
     std::vector<http::Operation const*> operations;
     for (Endpoint const& endpoint : all_endpoints()) operations.push_back(&endpoint.operation);
     return operations;
 }
+
+namespace {
 
 http::Response json_response(unsigned status, OrderedJson const& body) {
     http::Response response;
@@ -207,6 +208,14 @@ private:
 };
 
 }  // namespace
+
+net::Pool pool_of(http::Request const& request) {
+    bool const writes = request.method == "POST" || request.method == "PUT";
+    bool const is_login = request.path == "/authenticate";
+    bool const is_user = request.path == "/users" ||
+                         (request.path.starts_with("/users/") && request.path.find('/', 7) == request.path.npos);
+    return writes && (is_login || is_user) ? net::Pool::long_work : net::Pool::commands;
+}
 
 http::Handler make_handler(Services services, ApiConfig config) {
     auto pipeline = std::make_shared<Pipeline>(services, std::move(config));  // shared: std::function copies

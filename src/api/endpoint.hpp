@@ -66,6 +66,9 @@ Endpoints message_endpoints();
 Endpoints upload_endpoints();
 Endpoints service_endpoints();  // health, metrics, openapi.json
 
+// All of them; the map of this module.
+Endpoints const& all_endpoints();
+
 // Fields of nearly every operation, for the log only.
 http::Field session_field();
 http::Field ip_field();

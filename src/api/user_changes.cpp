@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "accounts/password.hpp"
 #include "api/values.hpp"
 #include "base/encoding.hpp"
 
@@ -47,6 +48,13 @@ std::optional<std::string> password_of(Call const& call) {
     return call.text("password");  // false and "" both mean: none
 }
 
+// A hash that no login could ever match.
+std::optional<Failure> refuse_hash(Call const& call) {
+    auto const hash = call.text("password");
+    if (!call.flag("hashedPassword") || hash.empty() || accounts::is_supported_hash(hash)) return std::nullopt;
+    return Failure{500, "HashError", "The format of this password hash is unknown"};
+}
+
 Failure creation_failure(Error const& error, Call const& call) {
     Failure failure = failure_of(error, Subject::user);
     if (error.kind == ErrorKind::already_exists) {
@@ -56,10 +64,6 @@ Failure creation_failure(Error const& error, Call const& call) {
         } else {
             failure.extra["username"] = call.text("username");
         }
-    }
-    if (error.kind == ErrorKind::invalid && call.flag("hashedPassword") && error.context == "password") {
-        failure.status = 500;
-        failure.code = "HashError";
     }
     return failure;
 }
@@ -124,6 +128,7 @@ accounts::NewUser new_user(Call const& call) {
 
 Answer create_user(Call& call) {
     if (auto refused = refuse_unsupported(call)) return std::unexpected(std::move(*refused));
+    if (auto refused = refuse_hash(call)) return std::unexpected(std::move(*refused));
     if (call.text("address").find('*') != std::string::npos) {
         return std::unexpected(invalid_input("Invalid character in email address: *"));
     }
@@ -177,6 +182,7 @@ accounts::UserPatch patch_of(Call const& call) {
 
 Answer update_user(Call& call) {
     if (auto refused = refuse_unsupported(call)) return std::unexpected(std::move(*refused));
+    if (auto refused = refuse_hash(call)) return std::unexpected(std::move(*refused));
     auto const updated = call.services.accounts.update(call.user(), patch_of(call));
     if (updated) return success();
     Failure failure = failure_of(updated.error(), Subject::user);
@@ -184,10 +190,6 @@ Answer update_user(Call& call) {
     if (updated.error().kind == ErrorKind::auth_failed) {
         failure.status = 500;
         failure.code = "AuthFail";
-    }
-    if (updated.error().kind == ErrorKind::invalid && call.flag("hashedPassword")) {
-        failure.status = 500;
-        failure.code = "HashError";
     }
     return std::unexpected(std::move(failure));
 }
