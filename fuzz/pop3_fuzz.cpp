@@ -3,20 +3,16 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "check.hpp"
 #include "pop3_proto/command.hpp"
 #include "pop3_proto/dot_stuff.hpp"
 
 using namespace mallard::pop3;
 
 namespace {
-
-void require(bool holds) {
-    if (!holds) std::abort();
-}
 
 std::string stuffed(std::string_view message, std::size_t piece) {
     DotStuffer stuffer;
@@ -32,14 +28,14 @@ std::string unstuffed(std::string_view wire) {
     std::string out;
     for (;;) {
         std::size_t const end = wire.find("\r\n");
-        require(end != wire.npos);
+        MALLARD_FUZZ_CHECK(end != wire.npos);
         std::string_view line = wire.substr(0, end + 2);
         wire.remove_prefix(end + 2);
         if (line == ".\r\n") break;
         if (line.front() == '.') line.remove_prefix(1);
         out += line;
     }
-    require(wire.empty());
+    MALLARD_FUZZ_CHECK(wire.empty());
     return out;
 }
 
@@ -59,19 +55,19 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     std::string_view const text(reinterpret_cast<char const*>(data), size);
     if (auto const command = parse_command(text)) {
         auto const again = parse_command(print_command(*command));
-        require(again && *again == *command);
+        MALLARD_FUZZ_CHECK(again && *again == *command);
         if (command->verb == Verb::auth) static_cast<void>(parse_plain(command->text));
     }
     static_cast<void>(parse_plain(text));
 
     std::size_t const piece = size > 0 ? data[0] % 7 + 1 : 1;
     std::string const wire = stuffed(text, piece);
-    require(wire == stuffed(text, size + 1));
+    MALLARD_FUZZ_CHECK(wire == stuffed(text, size + 1));
     std::string const back = unstuffed(wire);
-    require(back == text || back == std::string(text) + "\r\n");
+    MALLARD_FUZZ_CHECK(back == text || back == std::string(text) + "\r\n");
 
     std::uint32_t const lines = size > 1 ? data[1] % 5 : 0;
     std::string const cut = top(text, lines, piece);
-    require(cut == top(text, lines, size + 1) && text.starts_with(cut));
+    MALLARD_FUZZ_CHECK(cut == top(text, lines, size + 1) && text.starts_with(cut));
     return 0;
 }

@@ -1,26 +1,22 @@
 // Command lines of SMTP and LMTP. Oracles: parse(print(parse(x))) == parse(x); a reply is whole lines without controls.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
+#include "check.hpp"
 #include "smtp_proto/command.hpp"
 
 using namespace mallard::smtp;
 
 namespace {
 
-void require(bool holds) {
-    if (!holds) std::abort();
-}
-
 void check_reply(Reply const& reply) {
     std::string const wire = render(reply);
-    require(wire.ends_with("\r\n"));
+    MALLARD_FUZZ_CHECK(wire.ends_with("\r\n"));
     for (std::size_t i = 0; i + 2 < wire.size(); ++i) {
         auto const c = static_cast<unsigned char>(wire[i]);
         bool const line_end = (c == '\r' && wire[i + 1] == '\n') || (c == '\n' && i > 0 && wire[i - 1] == '\r');
-        require(line_end || (c >= ' ' && c != 0x7F));
+        MALLARD_FUZZ_CHECK(line_end || (c >= ' ' && c != 0x7F));
     }
 }
 
@@ -31,17 +27,17 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     auto const command = parse_command(line);
     check_reply({250, "2.0.0", std::string(line)});
     if (!command) {
-        require(command.error().code >= 500 && command.error().code <= 555);
+        MALLARD_FUZZ_CHECK(command.error().code >= 500 && command.error().code <= 555);
         check_reply(command.error());
         return 0;
     }
-    require(parse_command(print_command(*command)) == command);
+    MALLARD_FUZZ_CHECK(parse_command(print_command(*command)) == command);
 
     std::string_view rest = line;
     if (auto const path = take_path(rest, PathKind::reverse)) {
         std::string const again = '<' + path->address() + '>';
         std::string_view text = again;
-        require(take_path(text, PathKind::reverse) == path && text.empty());
+        MALLARD_FUZZ_CHECK(take_path(text, PathKind::reverse) == path && text.empty());
     }
     return 0;
 }

@@ -169,8 +169,8 @@ Result<std::vector<Mailboxes::Impl::Renaming>> Mailboxes::Impl::plan_rename(stor
     // "a" to "a/b" while "a/b" itself moves on: the RFC has the target exist, so it is refused.
     if (std::ranges::any_of(plan, [&](Renaming const& step) { return step.from == path && step.id != mailbox.id; }))
         return fail(ErrorKind::already_exists, "There is already a folder with this name");
-    // Downwards the deepest goes first, upwards the highest: then each new path is free when its turn comes.
-    std::ranges::sort(plan, {}, &Renaming::from);
+    // Moving down, the longest path goes first, moving up, the shortest: each new path is free when its turn comes.
+    std::ranges::sort(plan, {}, [](Renaming const& step) { return step.from.size(); });
     if (path.starts_with(below)) std::ranges::reverse(plan);
     return plan;
 }
