@@ -11,6 +11,8 @@ namespace mallard::http {
 namespace beast = boost::beast;
 using beast::error_code;
 
+constexpr std::size_t chunked_end_bytes = 5;
+
 // Beast's callbacks, straight into our Request.
 class RequestParser::Impl final : public beast::http::basic_parser<true> {
 public:
@@ -98,6 +100,9 @@ std::size_t RequestParser::feed(std::string_view bytes, std::string* body) {
     }
     while (taken < bytes.size() && (state() == State::header || state() == State::body)) {
         bool const in_header = !impl_->header_done;
+        // Whatever part of a chunked body is still to come, its end "0" CRLF CRLF is; with less, Beast's own assertions
+        // fail.
+        if (!in_header && impl_->chunked() && bytes.size() - taken < chunked_end_bytes) break;
         error_code error;
         std::size_t const n = impl_->put({bytes.data() + taken, bytes.size() - taken}, error);
         taken += n;

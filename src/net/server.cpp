@@ -375,7 +375,10 @@ void Server::drain(std::chrono::milliseconds grace) {
                 acceptor->close(ignored);
             }
             for (Live* live = thread.live; live != nullptr; live = live->next)
-                if (live->connection != nullptr) live->connection->drain();
+                if (live->connection != nullptr)
+                    live->connection->drain();
+                else if (live->stream != nullptr)
+                    live->stream->close();  // still in its handshake, or only lingering
         });
     if (impl_->wait_until_empty(grace)) return;
     for (auto& thread : impl_->threads)

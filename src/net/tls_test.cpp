@@ -155,6 +155,16 @@ TEST_F(TlsTest, ClosesAPeerThatDoesNotFinishItsHandshake) {
     EXPECT_EQ(good.start_tls(), "");
 }
 
+TEST_F(TlsTest, DrainsWithoutWaitingForHandshakes) {
+    start(true, echo_blocks, 30s);
+    Client silent(port);
+    while (server.connections("test") == 0) std::this_thread::sleep_for(1ms);
+    auto const begin = std::chrono::steady_clock::now();
+    server.drain(5s);
+    EXPECT_LE(std::chrono::steady_clock::now() - begin, 2s);
+    EXPECT_EQ(silent.read_to_end(), "");
+}
+
 TEST_F(TlsTest, SaysWhatIsWrongWithItsFiles) {
     ASSERT_TRUE(make_self_signed(path("cert2"), path("key2"), {}));
     std::ofstream(path("text")) << "no PEM at all\n";

@@ -120,6 +120,8 @@ private:
             work();
         } catch (std::exception const& error) {
             log(LogLevel::error, {.component = "workers"}, "exception in posted work", {{"error", error.what()}});
+        } catch (...) {
+            log(LogLevel::error, {.component = "workers"}, "exception in posted work");
         }
     }
 
