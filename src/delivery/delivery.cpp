@@ -94,8 +94,8 @@ struct Delivery::Impl {
     Clock const& clock;
     std::counting_semaphore<> large_slots{large_at_once};
 
-    Outcome store(Recipient const& recipient, std::string_view source, mime::Entity const& tree, TimeMs now,
-                  bson::Document& meta);
+    Outcome store(Recipient const& recipient, std::string_view source, mime::Entity const& tree,
+                  std::size_t trace_bytes, TimeMs now, bson::Document& meta);
 };
 
 Delivery::Delivery(accounts::Accounts& accounts, mailboxes::Mailboxes& mailboxes, Clock const& clock)
@@ -129,8 +129,8 @@ Incoming Delivery::begin(Envelope const& envelope, std::vector<Recipient> const&
     return incoming;
 }
 
-Outcome Delivery::Impl::store(Recipient const& recipient, std::string_view source, mime::Entity const& tree, TimeMs now,
-                              bson::Document& meta) {
+Outcome Delivery::Impl::store(Recipient const& recipient, std::string_view source, mime::Entity const& tree,
+                              std::size_t trace_bytes, TimeMs now, bson::Document& meta) {
     auto inbox = mailboxes.find(recipient.user, "INBOX");
     if (!inbox) {
         Error error = std::move(inbox).error();
@@ -144,6 +144,7 @@ Outcome Delivery::Impl::store(Recipient const& recipient, std::string_view sourc
                                         .mailbox = inbox->id,
                                         .source = source,
                                         .tree = &tree,
+                                        .trace_bytes = trace_bytes,
                                         .internal_date = now,
                                         .via = mailboxes::Source::lmtp,
                                         .meta = meta.encode()}),
@@ -180,7 +181,8 @@ std::vector<Outcome> Delivery::deliver(Envelope const& envelope, std::vector<Rec
             outcomes.push_back(
                 {.stored = fail(ErrorKind::limit, "Too many Received fields: this is a mail loop"), .loop = true});
         else
-            outcomes.push_back(impl_->store(recipient, source, tree, now, *meta));
+            outcomes.push_back(
+                impl_->store(recipient, source, tree, incoming.message - incoming.room + line.size(), now, *meta));
     }
     return outcomes;
 }

@@ -223,7 +223,7 @@ Result<store::Appended> Mailboxes::append(AppendRequest const& request) {
     auto const begun = std::chrono::steady_clock::now();
     AppendMetrics& counts = append_metrics(request.via);
     auto stored = [&]() -> Result<store::Appended> {
-        if (request.source.size() > impl_->policy.message_bytes_max)
+        if (request.source.size() - request.trace_bytes > impl_->policy.message_bytes_max)
             return std::unexpected(too_large(request.source.size(), impl_->policy.message_bytes_max));
         if (request.check_quota) {
             MALLARD_TRY_ASSIGN(std::int64_t left, quota_left(request.user));

@@ -35,6 +35,7 @@ struct AppendRequest {
     MailboxId mailbox;
     std::string_view source;             // the bytes
     mime::Entity const* tree = nullptr;  // of `source`, when it is at hand; none: append() parses
+    std::size_t trace_bytes = 0;         // of `source`: put in front by delivery, and no part of the size limit
     store::Flags flags;
     std::optional<TimeMs> internal_date;  // none: now
     Source via = Source::imap;
