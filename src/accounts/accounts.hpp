@@ -138,6 +138,8 @@ public:
     Result<std::string> create_token(std::string const& user, std::string const& role, std::int64_t ttl,
                                      std::string const& description = {});    // the token: 40 hex, shown once
     Result<std::optional<AccessToken>> verify_token(std::string_view token);  // also prolongs its life
+    // A valid token of a user goes on after the change of the password that it asked for (api.md §2).
+    Result<void> renew_token(std::string_view token);
     Result<std::vector<AccessToken>> list_tokens() const;
     Result<bool> revoke_token(std::string_view token_or_id);
 

@@ -237,11 +237,11 @@ Result<std::optional<Address>> Accounts::address(AddressId id) const {
 Result<Page<Address>> Accounts::list_addresses(ListRequest const& request) const {
     auto const matches = [&](Document const& document) {
         if (request.user && document.id("user") != *request.user) return false;
-        return has_tags(document, request) &&
+        return has_tags(document, request) && forwards_there(document, request) &&
                (request.query.empty() || document.text("address").contains(request.query));
     };
-    bool const filtered =
-        request.user || !request.query.empty() || !request.tags.empty() || !request.required_tags.empty();
+    bool const filtered = request.user || !request.query.empty() || !request.tags.empty() ||
+                          !request.required_tags.empty() || !request.forward.empty();
     MALLARD_TRY_ASSIGN(
         auto page, read_page(impl_->documents, addresses_collection(), {.index = "address_dotless", .key = "addrview"},
                              request, filtered ? std::function<bool(Document const&)>(matches) : nullptr));

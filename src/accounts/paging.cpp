@@ -68,6 +68,17 @@ bool has_tags(bson::Document const& document, ListRequest const& request) {
     return request.tags.empty() || std::ranges::any_of(request.tags, has);
 }
 
+bool forwards_there(bson::Document const& document, ListRequest const& request) {
+    if (request.forward.empty()) return true;
+    auto const* targets = document.array("targets");
+    if (targets == nullptr) return false;
+    auto const wanted = to_lower(request.forward);
+    return std::ranges::any_of(*targets, [&](auto const& value) {
+        auto const* target = value.template as<bson::Document>();
+        return target != nullptr && to_lower(target->text("value")).contains(wanted);
+    });
+}
+
 Result<Page<bson::Document>> read_page(store::Documents& documents, store::Collection const& collection,
                                        PageOrder const& order, ListRequest const& request,
                                        std::function<bool(bson::Document const&)> const& matches) {

@@ -21,5 +21,7 @@ Result<Page<bson::Document>> read_page(store::Documents& documents, store::Colle
 
 // tags: any of; required_tags: all of (api.md §7).
 bool has_tags(bson::Document const& document, ListRequest const& request);
+// Does a forwarding target contain request.forward, in any case? true when nothing is asked for.
+bool forwards_there(bson::Document const& document, ListRequest const& request);
 
 }  // namespace mallard::accounts

@@ -121,6 +121,19 @@ Result<std::optional<AccessToken>> Accounts::verify_token(std::string_view token
     return found;
 }
 
+Result<void> Accounts::renew_token(std::string_view token) {
+    std::string const key = std::string(token_key) + id_of(token);
+    MALLARD_TRY_ASSIGN(auto hash, impl_->state.hash(key));
+    auto const user = UserId::from_hex(text_of(hash, "user"));
+    bool const genuine = equal_constant_time(signature(impl_->config.access_secret, token, hash), text_of(hash, "s"));
+    if (!user || !genuine) return fail(ErrorKind::not_found, "There is no such token of a user");
+    MALLARD_TRY_ASSIGN(auto const owner, impl_->user_document(*user));
+    if (!owner) return fail(ErrorKind::not_found, "This user does not exist");
+    hash["authVersion"] = std::to_string(owner->integer("authVersion", 1));
+    hash["s"] = signature(impl_->config.access_secret, token, hash);
+    return impl_->state.set_hash(key, hash);
+}
+
 Result<std::vector<AccessToken>> Accounts::list_tokens() const {
     MALLARD_TRY_ASSIGN(auto const keys, impl_->state.keys(token_key));
     std::vector<AccessToken> tokens;

@@ -309,11 +309,12 @@ Result<Page<User>> Accounts::list(ListRequest const& request) const {
     std::string const in_address = to_lower(request.query);
     std::string const in_username = uview(request.query);
     auto const matches = [&](Document const& document) {
-        if (!has_tags(document, request)) return false;
+        if (!has_tags(document, request) || !forwards_there(document, request)) return false;
         return request.query.empty() || document.text("address").contains(in_address) ||
                document.text("unameview").contains(in_username);
     };
-    bool const filtered = !request.query.empty() || !request.tags.empty() || !request.required_tags.empty();
+    bool const filtered =
+        !request.query.empty() || !request.tags.empty() || !request.required_tags.empty() || !request.forward.empty();
     MALLARD_TRY_ASSIGN(auto page, read_page(impl_->documents, users_collection(), {.key = "_id"}, request,
                                             filtered ? std::function<bool(Document const&)>(matches) : nullptr));
     Page<User> users{.results = {}, .total = page.total, .next = page.next, .previous = page.previous};

@@ -184,7 +184,12 @@ Answer update_user(Call& call) {
     if (auto refused = refuse_unsupported(call)) return std::unexpected(std::move(*refused));
     if (auto refused = refuse_hash(call)) return std::unexpected(std::move(*refused));
     auto const updated = call.services.accounts.update(call.user(), patch_of(call));
-    if (updated) return success();
+    if (updated) {
+        // The other tokens of the user are void now; the one that asked goes on.
+        bool const own = call.who.user == call.user().hex() && !call.who.token.empty();
+        if (own && call.has("password")) (void)call.services.accounts.renew_token(call.who.token);
+        return success();
+    }
     Failure failure = failure_of(updated.error(), Subject::user);
     if (updated.error().kind == ErrorKind::not_found) failure.status = 500;
     if (updated.error().kind == ErrorKind::auth_failed) {

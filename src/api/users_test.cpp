@@ -182,6 +182,16 @@ TEST_F(Users, LogInAndOut) {
     EXPECT_EQ(call("POST", "/authenticate", {{"username", "login"}, {"password", "new"}}).code(), "AuthFailed");
 }
 
+TEST_F(Users, KeepTheTokenThatChangedThePasswordAndNoOther) {
+    auto const id = create_user("changer");
+    auto const asking = token_of(id, "user"), other = token_of(id, "user");
+    EXPECT_EQ(call_as(asking, "PUT", "/users/me", {{"password", "new"}}).status, 200u);
+    EXPECT_EQ(call_as(asking, "GET", "/users/me").status, 200u);
+    EXPECT_EQ(call_as(other, "GET", "/users/me").code(), "InvalidToken");
+    EXPECT_EQ(call("PUT", "/users/" + id, {{"suspended", true}}).status, 200u);
+    EXPECT_EQ(call_as(asking, "GET", "/users/me").code(), "InvalidToken");
+}
+
 TEST_F(Users, AreHeldUpAfterManyWrongPasswords) {
     create_user("limited");
     for (int i = 0; i < 12; ++i) (void)call("POST", "/authenticate", {{"username", "limited"}, {"password", "wrong"}});

@@ -149,7 +149,7 @@ std::string render_parameter(std::string_view name, std::string_view value) {
         if (pieces.back().size() + 3 > piece_max) pieces.emplace_back();
         pieces.back() += safe ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
-    if (pieces.size() == 1) return fmt::format(";\r\n {}*={}", name, pieces[0]);
+    // RFC 2231 §4.1; numbered also when there is one piece only, as WildDuck writes it (api.md §33).
     std::string out;
     for (std::size_t i = 0; i < pieces.size(); ++i) out += fmt::format(";\r\n {}*{}*={}", name, i, pieces[i]);
     return out;
