@@ -112,8 +112,9 @@ TEST_F(LmtpServerTest, TakesWhatComesByteByByte) {
 // The table of SMTP smuggling: none of these ends DATA; all is one message.
 TEST_F(LmtpServerTest, EndsDataAtNothingButItsEnd) {
     Client client = start();
-    for (std::string_view trick : {"\n.\n", "\n.\r\n", "\r.\r", "\r.\r\n", "\r\n.\n", "\r\n.\r", "\n.\r", "\r\n.\r\r\n",
-                                   std::string_view("\r\n\0.\r\n", 6), "\r\n. \r\n", "\r\n.\r \n"}) {
+    for (std::string_view trick : std::initializer_list<std::string_view>{
+             "\n.\n", "\n.\r\n", "\r.\r", "\r.\r\n", "\r\n.\n", "\r\n.\r", "\n.\r", "\r\n.\r\r\n",
+             std::string_view("\r\n\0.\r\n", 6), "\r\n. \r\n", "\r\n.\r \n"}) {
         begin(client);
         std::string const smuggled = "MAIL FROM:<evil@b.example>\r\nRCPT TO:<alice@example.com>\r\nDATA\r\nevil";
         client.send("x" + std::string(trick) + smuggled + "\r\n.\r\n");
