@@ -4,6 +4,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/merge_operator.h>
 #include <rocksdb/table.h>
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "kv/engine.hpp"
+#include "kv/rocks_log_file.hpp"
 
 namespace mallard::kv {
 
@@ -103,10 +105,10 @@ rocksdb::DBOptions database_options(RocksOptions const& options) {
     db.skip_stats_update_on_db_open = true;
     db.skip_checking_sst_file_sizes_on_db_open = true;
     db.max_total_wal_size = wal_bytes_max;
-    // Recycled log files need no metadata write at each fsync. Point-in-time recovery does not go with them; this mode
-    // also stops at the first record that is not whole, and nothing behind it was ever acknowledged.
-    db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-    db.recycle_log_file_num = 4;
+    // Replay stops at the first record that is not whole: nothing behind it was ever acknowledged.
+    db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    static auto const env = rocksdb::NewCompositeEnv(log_file_system());
+    db.env = env.get();
     db.enable_pipelined_write = true;
     db.max_background_jobs = static_cast<int>(std::max(2u, std::thread::hardware_concurrency()));
     db.bytes_per_sync = 1 << 20;

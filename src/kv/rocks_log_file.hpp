@@ -1,0 +1,17 @@
+#pragma once
+// A file system for RocksDB that writes its write-ahead log over zeros which are already on the disk.
+//
+// An fdatasync of a file that grows must also commit the file system's own journal, with whatever else waits in it; of
+// a file whose blocks were written before it writes just the data. Measured on ext4 beside busy neighbours: half the
+// time. RocksDB's own way to this, recycled log files, excludes point-in-time recovery; zeros do not: a reader takes
+// them for the end of the log.
+
+#include <rocksdb/file_system.h>
+
+#include <memory>
+
+namespace mallard::kv {
+
+std::shared_ptr<rocksdb::FileSystem> log_file_system();
+
+}  // namespace mallard::kv
