@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "base/random.hpp"
@@ -279,6 +280,66 @@ TEST(Rocks, RefusesADirectoryThatIsInUse) {
 TEST(Rocks, RefusesToCreateWhenToldNotTo) {
     Scratch scratch;
     EXPECT_FALSE(open_rocks({.directory = scratch.path, .create = false}, specs));
+}
+
+// What lies on the disk the moment the process is killed: a copy of the directory while it is in use.
+std::string copy_of(std::string const& directory) {
+    std::string const copy = directory + "-copy";
+    std::filesystem::remove_all(copy);
+    std::filesystem::copy(directory, copy, std::filesystem::copy_options::recursive);
+    return copy;
+}
+
+std::filesystem::path newest_log(std::string const& directory) {
+    std::filesystem::path newest;
+    for (auto const& entry : std::filesystem::directory_iterator(directory))
+        if (entry.path().extension() == ".log" && entry.path() > newest) newest = entry.path();
+    return newest;
+}
+
+TEST(Rocks, FindsEverythingThatWasSyncedAfterBeingKilled) {
+    Scratch scratch, killed{scratch.path + "-copy"};
+    auto const engine = open_rocks({.directory = scratch.path}, specs);
+    ASSERT_TRUE(engine);
+    for (int i = 0; i < 300; ++i) {
+        WriteBatch batch;
+        batch.put(blobs, std::to_string(i), std::string(static_cast<std::size_t>(i) * 37, 'x'));
+        batch.add(counters, "n", 1);
+        ASSERT_TRUE((*engine)->commit(batch, Durability::sync));
+        if (i % 50 != 7) continue;
+        auto const reopened = open_rocks({.directory = copy_of(scratch.path)}, specs);
+        ASSERT_TRUE(reopened) << reopened.error().context;
+        EXPECT_EQ(number((*reopened)->get(counters, "n")->value()), i + 1);
+        EXPECT_EQ((*reopened)->get(blobs, std::to_string(i))->value().size(), static_cast<std::size_t>(i) * 37);
+    }
+}
+
+TEST(Rocks, OpensWithoutTheCommitThatWasTornByAPowerCut) {
+    Scratch scratch, killed{scratch.path + "-copy"};
+    auto const engine = open_rocks({.directory = scratch.path}, specs);
+    ASSERT_TRUE(engine);
+    for (auto key : {"first", "second"}) {
+        WriteBatch batch;
+        batch.put(records, key, std::string(5000, key[0]));
+        batch.put(journal, key, "x");
+        ASSERT_TRUE((*engine)->commit(batch, Durability::sync));
+    }
+    auto const copy = copy_of(scratch.path);
+    std::fstream log(newest_log(copy), std::ios::in | std::ios::out | std::ios::binary);
+    std::string const bytes((std::istreambuf_iterator<char>(log)), {});
+    auto const at = bytes.find(std::string(100, 's'));
+    ASSERT_NE(at, std::string::npos);
+    log.seekp(static_cast<std::streamoff>(at) + 512);
+    log << std::string(512, '\0');
+    log.close();
+    auto const reopened = open_rocks({.directory = copy}, specs);
+    ASSERT_TRUE(reopened) << reopened.error().context;
+    EXPECT_TRUE((*reopened)->get(records, "first")->has_value());
+    EXPECT_FALSE((*reopened)->get(records, "second")->has_value());
+    EXPECT_FALSE((*reopened)->get(journal, "second")->has_value());
+    WriteBatch more;
+    more.put(records, "third", "3");
+    EXPECT_TRUE((*reopened)->commit(more, Durability::sync));
 }
 
 TEST(Rocks, OpensAStoreWithMoreAndWithFewerTables) {

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::uint64_t wal_bytes_max = 128u << 20;
 constexpr int open_files_max = 2048;
+constexpr std::uint64_t flush_at_close = 8u << 20;
 
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view view_of(rocksdb::Slice slice) { return {slice.data(), slice.size()}; }
@@ -193,6 +194,10 @@ public:
         : db_(std::move(db)), handles_(std::move(handles)), tables_(tables), cache_(std::move(cache)) {}
 
     ~RocksEngine() override {
+        // What is in memory only would be read from the log at the next start, which should be quick.
+        std::uint64_t in_memory = 0;
+        if (db_->GetAggregatedIntProperty("rocksdb.cur-size-all-mem-tables", &in_memory) && in_memory > flush_at_close)
+            (void)flush();
         for (auto* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
         db_->Close();
     }
