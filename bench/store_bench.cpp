@@ -1,5 +1,5 @@
 // store_bench: what the embedded mail store does by itself, without a protocol: rates and costs per operation.
-// usage: store_bench DIRECTORY [messages] [octets]     (DIRECTORY must not exist)
+// usage: store_bench DIRECTORY [messages] [octets] [readings]     (DIRECTORY must not exist)
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -192,7 +192,7 @@ void change_all(MailStore& mail, MailboxId box, UserId user, std::size_t count) 
 
 int main(int argc, char** argv) {
     if (argc < 2) {
-        fmt::print("usage: store_bench DIRECTORY [messages] [octets]\n");
+        fmt::print("usage: store_bench DIRECTORY [messages] [octets] [readings]\n");
         return 1;
     }
     std::filesystem::path const directory = argv[1];
@@ -222,7 +222,8 @@ int main(int argc, char** argv) {
     measure("close", 1, [&] { store.reset(); });
     measure("open", 1, [&] { store = open(); });
     read_all(store->mail(), box, "reopened");
-    read_all(store->mail(), box, "again");
+    int const repeats = argc > 4 ? std::atoi(argv[4]) : 1;
+    for (int i = 0; i < repeats; ++i) read_all(store->mail(), box, "again");
     change_all(store->mail(), box, user, count);
 
     std::uintmax_t on_disk = 0;

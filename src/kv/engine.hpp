@@ -22,7 +22,7 @@ namespace mallard::kv {
 // What a table holds decides how an engine lays it out.
 enum class TableUse {
     records,   // small values, read by point and by range
-    blobs,     // values already compressed, up to 256 KiB, written once
+    blobs,     // values already compressed, with a checksum of their own, up to 256 KiB, written once
     counters,  // 64-bit signed little-endian values, changed by add()
     journal,   // written once, read in order, soon erased
 };

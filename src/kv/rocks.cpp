@@ -69,6 +69,7 @@ rocksdb::ColumnFamilyOptions layout_of(TableUse use, RocksOptions const& options
     table.cache_index_and_filter_blocks_with_high_priority = true;
     table.pin_l0_filter_and_index_blocks_in_cache = true;
     table.block_size = 16 << 10;
+    table.checksum = rocksdb::kXXH3;  // Debian builds RocksDB without the processor's CRC instruction
 
     rocksdb::ColumnFamilyOptions family;
     family.write_buffer_size = options.write_buffer_bytes;
@@ -132,17 +133,18 @@ public:
     rocksdb::Snapshot const* const snapshot;
 };
 
-rocksdb::ReadOptions read_options(View const* view) {
+rocksdb::ReadOptions read_options(View const* view, bool verify) {
     rocksdb::ReadOptions options;
+    options.verify_checksums = verify;
     if (view != nullptr) options.snapshot = static_cast<RocksView const*>(view)->snapshot;
     return options;
 }
 
 class RocksCursor final : public Cursor {
 public:
-    RocksCursor(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, KeyRange range, View const* view)
+    RocksCursor(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, KeyRange range, View const* view, bool verify)
         : range_(std::move(range)), first_(slice(range_.first)), last_(slice(range_.last)) {
-        rocksdb::ReadOptions options = read_options(view);
+        rocksdb::ReadOptions options = read_options(view, verify);
         options.iterate_lower_bound = &first_;
         if (!range_.last.empty()) options.iterate_upper_bound = &last_;
         iterator_.reset(db.NewIterator(options, family));
@@ -189,9 +191,11 @@ private:
 
 class RocksEngine final : public Engine {
 public:
-    RocksEngine(std::unique_ptr<rocksdb::DB> db, std::vector<rocksdb::ColumnFamilyHandle*> handles, std::size_t tables,
-                std::shared_ptr<rocksdb::Cache> cache)
-        : db_(std::move(db)), handles_(std::move(handles)), tables_(tables), cache_(std::move(cache)) {}
+    RocksEngine(std::unique_ptr<rocksdb::DB> db, std::vector<rocksdb::ColumnFamilyHandle*> handles,
+                std::span<TableSpec const> tables, std::shared_ptr<rocksdb::Cache> cache)
+        : db_(std::move(db)), handles_(std::move(handles)), tables_(tables.size()), cache_(std::move(cache)) {
+        for (auto const& table : tables) verify_.push_back(table.use != TableUse::blobs);
+    }
 
     ~RocksEngine() override {
         // What is in memory only would be read from the log at the next start, which should be quick.
@@ -204,7 +208,7 @@ public:
 
     Result<std::optional<std::string>> get(Table table, std::string_view key, View const* view) const override {
         std::string value;
-        auto const status = db_->Get(read_options(view), handles_[table], slice(key), &value);
+        auto const status = db_->Get(read_options(view, verify_[table]), handles_[table], slice(key), &value);
         if (status.IsNotFound()) return std::nullopt;
         if (!status.ok()) return error_of(status, "get");
         return value;
@@ -216,8 +220,8 @@ public:
         std::vector<rocksdb::PinnableSlice> found(keys.size());
         std::vector<rocksdb::Status> statuses(keys.size());
         bool const sorted = std::is_sorted(keys.begin(), keys.end());
-        db_->MultiGet(read_options(view), handles_[table], keys.size(), slices.data(), found.data(), statuses.data(),
-                      sorted);
+        db_->MultiGet(read_options(view, verify_[table]), handles_[table], keys.size(), slices.data(), found.data(),
+                      statuses.data(), sorted);
         std::vector<std::optional<std::string>> values(keys.size());
         for (std::size_t i = 0; i < keys.size(); ++i) {
             if (statuses[i].ok())
@@ -254,7 +258,7 @@ public:
     }
 
     std::unique_ptr<Cursor> scan(Table table, KeyRange range, View const* view) const override {
-        return std::make_unique<RocksCursor>(*db_, handles_[table], std::move(range), view);
+        return std::make_unique<RocksCursor>(*db_, handles_[table], std::move(range), view, verify_[table]);
     }
 
     std::unique_ptr<View> view() const override { return std::make_unique<RocksView>(*db_); }
@@ -295,6 +299,7 @@ private:
     std::unique_ptr<rocksdb::DB> db_;
     std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Table; then those this version does not know
     std::size_t tables_;
+    std::vector<bool> verify_;  // by Table: RocksDB's own checksums are verified
     std::shared_ptr<rocksdb::Cache> cache_;
 };
 
@@ -326,7 +331,7 @@ Result<std::unique_ptr<Engine>> open_rocks(RocksOptions options, std::span<Table
         auto error = error_of(status, "open " + options.directory);
         return error;
     }
-    return std::make_unique<RocksEngine>(std::unique_ptr<rocksdb::DB>(db), std::move(handles), tables.size(), cache);
+    return std::make_unique<RocksEngine>(std::unique_ptr<rocksdb::DB>(db), std::move(handles), tables, cache);
 }
 
 }  // namespace mallard::kv
