@@ -265,8 +265,7 @@ class Driver:
         assert parse_set(match.group(1)) == uids, f"COPYUID {match.group(0)} for {uids}"
         modseq = self.learn_modseq(target)
         for old, new in zip(uids, parse_set(match.group(2)), strict=True):
-            box.add(new, gone[old].flags, 0, gone[old].body)
-            box.messages[new].modseq = 0 if len(uids) > 1 else modseq
+            box.add(new, gone[old].flags, modseq, gone[old].body)
         if verb == "MOVE":
             self.learn_modseq(session.name)
         self.apply(session, untagged)
