@@ -40,7 +40,7 @@ constexpr int accepts_per_turn = 64;  // then other connections of that thread h
 constexpr std::chrono::milliseconds accept_back_off{100};
 constexpr std::chrono::milliseconds linger{2'000};
 constexpr std::size_t linger_bytes_max = 4 * 1024 * 1024;
-constexpr std::chrono::milliseconds close_wait{2'000};
+constexpr std::chrono::milliseconds close_wait{500};
 
 // A connection as its thread knows it: in a list, for draining. Lives in the frame of serve().
 struct Live {
