@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <cstring>
@@ -276,6 +277,17 @@ Async<Result<void>> Connection::write_reply(Reply reply) { return write_reply(St
 
 Async<Result<void>> Connection::write_reply(StartedReply reply) {
     for (;;) {
+        if (reply.rest && workers_ != nullptr && reply.first.size() >= gather_bytes) {
+            // A long reply: the next part is made while this one is on its way. Two parts in memory, no more.
+            using boost::asio::experimental::awaitable_operators::operator&&;
+            std::string next;
+            auto pull = [&reply, &next] { next = pull_part(reply.rest); };
+            auto const written = co_await (stream_->write(reply.first) && workers_->run(Pool::commands, pull));
+            if (!written) co_return written;
+            renew(reply.first.size());
+            reply.first = std::move(next);
+            continue;
+        }
         if (!reply.first.empty()) {
             if (auto written = co_await stream_->write(reply.first); !written) co_return written;
             renew(reply.first.size());

@@ -70,7 +70,8 @@ public:
     Async<Result<void>> read_dot_data(std::uint64_t max, Spool& into);
 
     Async<Result<void>> write(std::string_view bytes);
-    // Pulls the reply to its end, on the worker pool; small chunks are gathered to about 64 KiB a hop.
+    // Pulls the reply to its end, on the worker pool; small chunks are gathered to about 64 KiB a hop. Of a long reply
+    // the next part is pulled while the last one is written.
     Async<Result<void>> write_reply(Reply reply);
     Async<Result<void>> write_reply(StartedReply reply);
 
