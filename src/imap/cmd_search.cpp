@@ -84,7 +84,7 @@ Outcome cmd_search(Session& session, Request& request, std::string& out) {
         return ok();
     }
     auto const found = mailboxes::search(mailboxes.store(), **newest, to_key(parsed->term, *view),
-                                         session.services().clock.now(), [] { return false; });
+                                         session.services().clock.now(), [&] { return !session.farewell().empty(); });
     if (!found) return no(found.error());
 
     out += "* SEARCH";
