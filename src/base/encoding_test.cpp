@@ -77,6 +77,16 @@ TEST(Utf8, AcceptsEveryLengthAndRefusesWhatTheRfcForbids) {  // RFC 3629 §4
         EXPECT_FALSE(is_valid_utf8(bad)) << hex_encode(bad);
 }
 
+TEST(Utf8, FindsTheBadOctetWhereverItStandsInAsciiText) {
+    for (std::size_t at = 0; at < 40; ++at) {
+        std::string text(40, 'a');
+        EXPECT_TRUE(is_valid_utf8(text));
+        text[at] = '\x80';
+        EXPECT_FALSE(is_valid_utf8(text)) << at;
+        EXPECT_TRUE(is_valid_utf8(text.replace(at, 1, "\xC3\xA9"))) << at;
+    }
+}
+
 TEST(ConstantTime, ComparesWholeStrings) {
     EXPECT_TRUE(equal_constant_time("same", "same"));
     EXPECT_FALSE(equal_constant_time("same", "samE"));
