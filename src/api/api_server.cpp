@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -69,6 +70,16 @@ Json merge_params(std::vector<std::pair<std::string, std::string>> const& path, 
     return body;
 }
 
+// What an operation ignores, its handler does not even see.
+void drop_unknown(http::Operation const& operation, Json& params) {
+    auto const fields = operation.fields();
+    for (auto it = params.begin(); it != params.end();) {
+        bool const known =
+            std::ranges::any_of(fields, [&](http::Field const* field) { return field->name == it.key(); });
+        it = known ? std::next(it) : params.erase(it);
+    }
+}
+
 bool is_user_id(std::string_view text) { return text.size() == 24 && ObjectId::from_hex(text).has_value(); }
 
 std::optional<Failure> check_permission(Call& call) {
@@ -77,7 +88,9 @@ std::optional<Failure> check_permission(Call& call) {
     Access const access = access_of(call.who.role, permission.resource, permission.action);
     if (access == Access::any) return std::nullopt;
     if (access == Access::own && permission.own) {
-        if (!call.has("user")) {
+        // Asked of the declaration, not of the parameters: a listing also gets those that it does not know.
+        auto const& path = call.operation.path_fields;
+        if (std::ranges::find(path, "user", &http::Field::name) == path.end()) {
             call.own_only = true;
             return std::nullopt;
         }
@@ -196,6 +209,7 @@ private:
         if (operation.validates) {
             auto const problems = http::validate(operation.fields(), call.params, operation.allow_unknown);
             if (!problems.empty()) return std::unexpected(validation_failure(problems));
+            drop_unknown(operation, call.params);
         }
         if (auto refused = check_permission(call)) return std::unexpected(std::move(*refused));
         filter_input(call.who.role, operation.id, call.params);
@@ -208,14 +222,6 @@ private:
 };
 
 }  // namespace
-
-net::Pool pool_of(http::Request const& request) {
-    bool const writes = request.method == "POST" || request.method == "PUT";
-    bool const is_login = request.path == "/authenticate";
-    bool const is_user = request.path == "/users" ||
-                         (request.path.starts_with("/users/") && request.path.find('/', 7) == request.path.npos);
-    return writes && (is_login || is_user) ? net::Pool::long_work : net::Pool::commands;
-}
 
 http::Handler make_handler(Services services, ApiConfig config) {
     auto pipeline = std::make_shared<Pipeline>(services, std::move(config));  // shared: std::function copies

@@ -11,7 +11,6 @@
 #include "base/clock.hpp"
 #include "http/http.hpp"
 #include "mailboxes/mailboxes.hpp"
-#include "net/workers.hpp"
 #include "store/events.hpp"
 #include "store/shared_state.hpp"
 
@@ -38,9 +37,6 @@ struct Services {
 };
 
 http::Handler make_handler(Services services, ApiConfig config);
-
-// Where a request's handler should run: what hashes passwords must not hold up the rest.
-net::Pool pool_of(http::Request const& request);
 
 // The document that /openapi.json serves.
 std::string openapi_json();

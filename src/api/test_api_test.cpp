@@ -14,7 +14,7 @@ std::string mismatch(http::Schema const& schema, OrderedJson const& value, std::
         case Kind::anything: return {};
         case Kind::text:
         case Kind::path:
-        case Kind::binary: return expect(value.is_string() || value.is_null(), "string");
+        case Kind::binary: return expect(value.is_string(), "string");
         case Kind::date: return expect(value.is_string() && value.get<std::string>().size() == 24, "date");
         case Kind::number: return expect(value.is_number(), "number");
         case Kind::boolean: return expect(value.is_boolean(), "boolean");

@@ -133,6 +133,8 @@ TEST_F(Users, SeeAndChangeOnlyThemselvesWithTheirOwnToken) {
     auto const list = call_as(token, "GET", "/users").json;
     EXPECT_EQ(list["total"], 1);
     EXPECT_EQ(list["results"][0]["id"], id);
+    EXPECT_EQ(call_as(token, "GET", "/users?user=" + id).json["total"], 1);
+    EXPECT_EQ(call_as(token, "GET", "/addresses?user=me").json["total"], 1);
     EXPECT_EQ(call_as(token, "PUT", "/users/me", {{"name", "New"}, {"quota", 9999999}, {"suspended", true}}).status,
               200u);
     auto const after = call("GET", "/users/" + id).json;

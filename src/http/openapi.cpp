@@ -106,7 +106,13 @@ OrderedJson render_kind(Schema const& schema) {
 OrderedJson render(Schema const& schema) {
     OrderedJson out = render_kind(schema);
     if (schema.default_) out["default"] = literal(*schema.default_);
-    for (Literal const& also : schema.also_) out["x-alsoAllowed"].push_back(literal(also));
+    for (Literal const& also : schema.also_) {
+        if (std::holds_alternative<std::nullptr_t>(also)) {
+            out["nullable"] = true;
+        } else {
+            out["x-alsoAllowed"].push_back(literal(also));
+        }
+    }
     if (schema.empty_is_absent_) out["x-emptyValues"] = OrderedJson::array({""});
     if (schema.failover_) out["x-failover"] = *schema.failover_;
     return out;
