@@ -49,10 +49,10 @@ private:
 };
 
 std::string ask(std::string_view prompt) {
-    fmt::print(stderr, "{}", prompt);
     std::string line;
     {
-        EchoOff const quiet;
+        EchoOff const quiet;  // before the prompt: what was typed ahead is dropped, it would be shown
+        fmt::print(stderr, "{}", prompt);
         read_line(line);
     }
     fmt::print(stderr, "\n");

@@ -27,6 +27,10 @@ char* scratch() {
     return buffer.get();
 }
 
+std::unexpected<Error> line_too_long(std::size_t max) {
+    return fail(ErrorKind::too_large, "the line is longer than " + std::to_string(max) + " octets");
+}
+
 std::unexpected<Error> going_down() { return fail(ErrorKind::unavailable, "the server is shutting down"); }
 
 // The next part of a reply: its own large chunks, or small ones gathered. Empty: the end.
@@ -95,7 +99,8 @@ void Connection::drain() {
     if (waiting_idle_) stream_->interrupt();
 }
 
-bool Connection::has_buffered_input() const { return input_begin_ < input_.size(); }
+// What is left of a dropped line is no input: nobody may wait for it before answering.
+bool Connection::has_buffered_input() const { return !dropping_line_ && input_begin_ < input_.size(); }
 
 void Connection::drop_buffered_input() {
     input_.clear();
@@ -130,7 +135,8 @@ Result<std::size_t> Connection::fill() {
     return n;
 }
 
-// The next whole line, too_large, or nothing yet. A line that grows beyond its limit is dropped as it comes.
+// The next whole line, too_large, or nothing yet. A line that grows beyond its limit is refused at once, so that a peer
+// that never ends it gets its answer; what still comes of it is dropped in front of the next line.
 std::optional<Result<std::string>> Connection::take_line(std::size_t max, LineEnd end) {
     std::string_view const have = input();
     std::size_t length;  // of the line
@@ -145,31 +151,29 @@ std::optional<Result<std::string>> Connection::take_line(std::size_t max, LineEn
     }
     if (length == std::string_view::npos) {
         scanned_ = have.size();
-        if (have.size() > max + 1) {
-            dropping_line_ = true;
-            consume_input(have.size() - 1);  // the last may be the CR of the line's end
-            scanned_ = 1;
-        }
-        return std::nullopt;
+        if (!dropping_line_ && have.size() <= max + 1) return std::nullopt;
+        consume_input(have.size() - 1);  // the last may be the CR of the line's end
+        scanned_ = 1;
+        if (std::exchange(dropping_line_, true)) return std::nullopt;
+        return Result<std::string>(line_too_long(max));
     }
-    bool const too_long = std::exchange(dropping_line_, false) || length > max;
-    std::string line(too_long ? std::string_view() : have.substr(0, length));
+    bool const dropped = std::exchange(dropping_line_, false);
+    std::string line(dropped || length > max ? std::string_view() : have.substr(0, length));
     consume_input(after);
-    if (too_long)
-        return Result<std::string>(
-            fail(ErrorKind::too_large, "the line is longer than " + std::to_string(max) + " octets"));
+    if (dropped) return input().empty() ? std::nullopt : take_line(max, end);  // at most once: nothing is dropped now
+    if (length > max) return Result<std::string>(line_too_long(max));
     return Result<std::string>(std::move(line));
 }
 
 Async<Result<std::string>> Connection::read_line(std::size_t max, LineEnd end) {
     for (;;) {
-        if (has_buffered_input())
+        if (!input().empty())
             if (auto line = take_line(max, end)) co_return std::move(*line);
         if (auto const n = fill(); !n)
             co_return std::unexpected(n.error());
         else if (*n > 0)
             continue;
-        if (draining_ && !has_buffered_input() && !dropping_line_) co_return going_down();
+        if (draining_ && !has_buffered_input()) co_return going_down();
         release_input();
         waiting_idle_ = true;
         auto waited = co_await stream_->wait_readable();

@@ -53,8 +53,8 @@ public:
     Connection(Connection const&) = delete;
     Connection& operator=(Connection const&) = delete;
 
-    // The next line without its end. too_large: longer than `max`; the rest of that line has been dropped and the
-    // connection goes on. closed, timeout, io end it.
+    // The next line without its end. too_large: longer than `max`, told as soon as that is sure; the rest of that
+    // line is dropped in front of the next one, and the connection goes on. closed, timeout, io end it.
     Async<Result<std::string>> read_line(std::size_t max, LineEnd end);
     // An error of the spool (disk full) is returned after the octets have been read and dropped: the connection goes
     // on. What goes to a file is written on the worker pool, 256 KiB at a time.

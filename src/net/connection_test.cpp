@@ -53,6 +53,14 @@ TEST(ReadLine, EndsLinesOnlyAtCrlfForSmtp) {
         EXPECT_EQ(lines_of(input, piece, 100, LineEnd::crlf), expected) << piece;
 }
 
+TEST(ReadLine, RefusesALineBeyondItsLimitBeforeItEnds) {
+    for (LineEnd const end : {LineEnd::crlf, LineEnd::crlf_or_lf}) {
+        auto const lines = lines_of("one\r\n" + std::string(30, 'x'), 7, 10, end);
+        ASSERT_GE(lines.size(), 2u);
+        EXPECT_EQ(lines[1], "!" + std::string(name_of(ErrorKind::too_large)));
+    }
+}
+
 TEST(ReadLine, DropsALineBeyondItsLimitAndGoesOn) {
     for (LineEnd const end : {LineEnd::crlf, LineEnd::crlf_or_lf})
         for (std::size_t length : {10u, 11u, 12u, 13u, 30u}) {

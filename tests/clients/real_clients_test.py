@@ -4,6 +4,7 @@
 import imaplib
 import poplib
 import subprocess
+import tempfile
 
 from common import PASSWORD, ServerCase, cases, message, trusting_tls
 from wire import Lmtp
@@ -66,10 +67,12 @@ class Curl(ServerCase):
         self.assertTrue(done.stdout.endswith(self.sent))
 
     def test_appends_by_imap(self):
-        done = run("curl", "--silent", "--show-error", "--insecure", "--max-time", "30", "--user", f"{USER}:{PASSWORD}",
-                   "--upload-file", "-", f"imaps://127.0.0.1:{self.server.imaps_port}/Sent", input=message("appended"))
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(message("appended"))
+            file.flush()
+            done = self.curl(f"imaps://127.0.0.1:{self.server.imaps_port}/Drafts", "--upload-file", file.name)
         self.assertEqual(done.returncode, 0, done.stderr)
-        found = self.curl(f"imaps://127.0.0.1:{self.server.imaps_port}/Sent", "--request", "SEARCH SUBJECT appended")
+        found = self.curl(f"imaps://127.0.0.1:{self.server.imaps_port}/Drafts", "--request", "SEARCH SUBJECT appended")
         self.assertRegex(found.stdout, rb"\* SEARCH \d")
 
     def test_reads_by_pop3(self):
@@ -99,10 +102,10 @@ class Imaplib(ServerCase):
             status, data = client.uid("FETCH", "1", "(FLAGS RFC822.SIZE BODY.PEEK[])")
             self.assertEqual(data[0][1], message("daily", "x" * 5000))
             self.assertEqual(client.uid("STORE", "1", "+FLAGS", r"(\Flagged $Label1)")[0], "OK")
-            self.assertEqual(client.uid("COPY", "1", "Sent")[0], "OK")
+            self.assertEqual(client.uid("COPY", "1", '"Sent Mail"')[0], "OK")
             self.assertEqual(client.uid("STORE", "1", "+FLAGS", r"(\Deleted)")[0], "OK")
             self.assertEqual(client.expunge(), ("OK", [b"1"]))
-            self.assertEqual(client.select("Sent"), ("OK", [b"1"]))
+            self.assertEqual(client.select('"Sent Mail"'), ("OK", [b"1"]))
             self.assertEqual(client.delete("Work/Projects")[0], "OK")
 
     def test_sees_another_sessions_delivery_in_idle(self):

@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""What a hostile or broken peer sends: the server says BAD, NO or 5xx or closes, in under ten seconds; it goes on
+serving others, and its memory stays flat."""
+
+import imaplib
+import socket
+import time
+
+from common import BINARY, PASSWORD, ServerCase, cases, message, trusting_tls
+from wire import Lmtp
+
+USER = "ann@example.com"
+SECONDS_MAX = 10
+GROWTH_MAX_KIB = (64 if "release" in str(BINARY) else 512) * 1024  # a sanitizer keeps what was freed
+LOGIN = f'a LOGIN {USER} "{PASSWORD}"\r\n'.encode()
+
+# name, what is sent after the greeting, what some line of the answer must match (None: closing is answer enough).
+IMAP = [
+    ("a line without end", b"a NOOP " + b"x" * 100_000, None),
+    ("a line longer than allowed", b"a NOOP " + b"x" * 100_000 + b"\r\nb NOOP\r\n", rb"(BAD|BYE)"),
+    ("no tag", b"\r\n", rb"(BAD|BYE)"),
+    ("only a tag", b"a\r\n", rb"a BAD|\* BAD"),
+    ("a tag with a plus", b"a+ NOOP\r\n", rb"BAD"),
+    ("an unknown command", b"a FROBNICATE\r\n", rb"a BAD"),
+    ("binary", bytes(range(256)) * 4 + b"\r\n", rb"BAD"),
+    ("HTTP", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", rb"BAD"),
+    ("a command in the wrong state", b"a SELECT INBOX\r\n", rb"a (BAD|NO)"),
+    ("FETCH without SELECT", LOGIN + b"b FETCH 1 FLAGS\r\n", rb"b (BAD|NO)"),
+    ("a literal that is too large", LOGIN + b"b APPEND INBOX {999999999999}\r\n", rb"b (BAD|NO)"),
+    ("a literal beyond 64 bits", LOGIN + b"b APPEND INBOX {99999999999999999999999999}\r\n", rb"b (BAD|NO)"),
+    ("a negative literal", LOGIN + b"b APPEND INBOX {-1}\r\n", rb"b (BAD|NO)"),
+    ("a large literal before login", b"a LOGIN {100000000}\r\n", rb"a (BAD|NO)"),
+    ("a large LITERAL+ before login", b"a LOGIN {100000000+}\r\n", rb"(a (BAD|NO)|BYE)"),
+    ("an unterminated literal", LOGIN + b"b APPEND INBOX {1000}\r\nshort", rb"\+"),
+    ("an unterminated string", b'a LOGIN "ann\r\n', rb"a BAD"),
+    ("ten thousand parentheses", LOGIN + b"s SELECT INBOX\r\nb FETCH 1 " + b"(" * 10_000 + b"\r\n", rb"b BAD"),
+    ("nested search keys", LOGIN + b"s SELECT INBOX\r\nb SEARCH " + b"(" * 5_000 + b"ALL" + b")" * 5_000 + b"\r\n", rb"b BAD"),
+    ("a chain of NOT", LOGIN + b"s SELECT INBOX\r\nb SEARCH " + b"NOT " * 3_000 + b"ALL\r\n", rb"b (BAD|OK)"),
+    ("a sequence set of zero", LOGIN + b"s SELECT INBOX\r\nb FETCH 0 FLAGS\r\n", rb"b BAD"),
+    ("a sequence number beyond 32 bits", LOGIN + b"s SELECT INBOX\r\nb FETCH 99999999999 FLAGS\r\n", rb"b BAD"),
+    ("invalid modified UTF-7", LOGIN + b"b CREATE &Jjo\r\n", rb"b (BAD|NO)"),
+    ("a lone surrogate in UTF-7", LOGIN + b"b CREATE &2AA-\r\n", rb"b (BAD|NO)"),
+    ("eight-bit octets in a name", LOGIN + b'b CREATE "\xff\xfe"\r\n', rb"b (BAD|NO)"),
+    ("NUL in a command", LOGIN + b"b SELECT IN\0BOX\r\n", rb"b (BAD|NO)|\* BAD"),
+    ("a name with control characters", LOGIN + b'b CREATE "a\x01b"\r\n', rb"b (BAD|NO)"),
+    ("a very deep mailbox", LOGIN + b"b CREATE " + b"/".join([b"x"] * 3_000) + b"\r\n", rb"b (BAD|NO)"),
+    ("an impossible date", LOGIN + b's SELECT INBOX\r\nb SEARCH BEFORE 99-Foo-2026\r\n', rb"b BAD"),
+    ("an unknown charset", LOGIN + b"s SELECT INBOX\r\nb SEARCH CHARSET KLINGON TEXT x\r\n", rb"b NO"),
+    ("AUTHENTICATE with no base64", b"a AUTHENTICATE PLAIN\r\n!!!\r\n", rb"a (BAD|NO)"),
+    ("AUTHENTICATE that is cancelled", b"a AUTHENTICATE PLAIN\r\n*\r\n", rb"a BAD"),
+    ("STARTTLS with commands behind it", b"a STARTTLS\r\nb LOGIN x y\r\n", rb"a OK"),
+    ("a hundred bad commands", b"x FOO\r\n" * 100, rb"BAD"),
+]
+POP3 = [
+    ("a line without end", b"USER " + b"x" * 100_000, None),
+    ("a long line", b"USER " + b"x" * 100_000 + b"\r\n", rb"-ERR"),
+    ("binary", bytes(range(256)) + b"\r\n", rb"-ERR"),
+    ("RETR before login", b"RETR 1\r\n", rb"-ERR"),
+    ("PASS without USER", b"PASS x\r\n", rb"-ERR"),
+    ("a message number that is none", f"USER {USER}\r\nPASS {PASSWORD}\r\nRETR x\r\n".encode(), rb"-ERR"),
+    ("a message number beyond 64 bits", f"USER {USER}\r\nPASS {PASSWORD}\r\nRETR {'9' * 30}\r\n".encode(), rb"-ERR"),
+    ("TOP of a negative number", f"USER {USER}\r\nPASS {PASSWORD}\r\nTOP 1 -1\r\n".encode(), rb"-ERR"),
+    ("AUTH with no base64", b"AUTH PLAIN\r\n!!!\r\n", rb"-ERR"),
+    ("a hundred bad commands", b"FOO\r\n" * 100, rb"-ERR"),
+]
+LMTP = [
+    ("a line without end", b"LHLO " + b"x" * 100_000, None),
+    ("a long line", b"LHLO " + b"x" * 100_000 + b"\r\n", rb"5\d\d"),
+    ("HELO, which is SMTP", b"HELO x\r\n", rb"5\d\d"),
+    ("RCPT without MAIL", b"LHLO x\r\nRCPT TO:<ann@example.com>\r\n", rb"503"),
+    ("DATA without recipients", b"LHLO x\r\nMAIL FROM:<a@b.c>\r\nDATA\r\n", rb"5\d\d"),
+    ("a malformed path", b"LHLO x\r\nMAIL FROM:<a@b\r\n", rb"501|553|555"),
+    ("an unknown parameter", b"LHLO x\r\nMAIL FROM:<a@b.c> FOO=BAR\r\n", rb"555|504|501"),
+    ("a size that is too large", b"LHLO x\r\nMAIL FROM:<a@b.c> SIZE=999999999999\r\n", rb"552"),
+    ("a bare LF as line end", b"LHLO x\nNOOP\r\n", rb"5\d\d"),
+    ("NUL in an address", b"LHLO x\r\nMAIL FROM:<a\0@b.c>\r\n", rb"5\d\d"),
+    ("eight-bit octets in an address", b"LHLO x\r\nMAIL FROM:<\xff@b.c>\r\n", rb"5\d\d"),
+    ("binary", bytes(range(256)) + b"\r\n", rb"5\d\d"),
+    ("a hundred bad commands", b"FOO\r\n" * 100, rb"5\d\d"),
+]
+TOKEN = b"X-Access-Token: wrong\r\n"
+HTTP = [
+    ("no HTTP", b"\x16\x03\x01\x02\x00\x01\r\n\r\n", rb"HTTP/1.1 400"),
+    ("a long request line", b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", rb"HTTP/1.1 4\d\d"),
+    ("many header fields", b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 5_000 + b"\r\n", rb"HTTP/1.1 4\d\d"),
+    ("no token", b"GET /users HTTP/1.1\r\nHost: x\r\n\r\n", rb"HTTP/1.1 403|HTTP/1.1 401"),
+    ("a wrong token", b"GET /users HTTP/1.1\r\nHost: x\r\n" + TOKEN + b"\r\n", rb"HTTP/1.1 403|HTTP/1.1 401"),
+    ("two lengths", b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde", rb"HTTP/1.1 400"),
+    ("length and chunks", b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     rb"HTTP/1.1 400"),
+    ("a body that is too large", b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", rb"HTTP/1.1 4\d\d"),
+    ("a bad chunk", b"POST /users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", rb"HTTP/1.1 400"),
+    ("a path that climbs", b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", rb"HTTP/1.1 4\d\d"),
+]
+
+
+def converse(port, data, wait=3.0):
+    """What the server answers until it closes, or falls silent for `wait` seconds; whether it closed; how long it took."""
+    start = time.monotonic()
+    answer, closed = b"", False
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS_MAX) as peer:
+        try:
+            peer.sendall(data)
+        except (ConnectionError, TimeoutError):
+            closed = True
+        peer.settimeout(wait)
+        try:
+            while chunk := peer.recv(65536):
+                answer += chunk
+            closed = True
+        except TimeoutError:
+            pass
+        except ConnectionError:
+            closed = True
+    return answer, closed, time.monotonic() - start
+
+
+class BadInput(ServerCase):
+    # Many clients here come from one address on purpose: the limits of floods have a test of their own below.
+    settings = {"auth.userFailuresMax": 0, "imap.maxConnections": 1000}
+
+    def check(self, port, table):
+        before = self.server.memory_kib()
+        for name, data, wanted in table:
+            with self.subTest(name):
+                wait = 1.0
+                answer, closed, seconds = converse(port, data, wait)
+                self.assertLess(seconds, SECONDS_MAX + wait)
+                greeting, _, rest = answer.partition(b"\r\n")
+                if wanted is None:
+                    self.assertTrue(closed or rest, "neither an answer nor an end")
+                else:
+                    self.assertRegex(rest if port != self.server.api_port else answer, wanted)
+        self.assertLess(self.server.memory_kib() - before, GROWTH_MAX_KIB, "the memory grew")
+        self.assertIsNone(self.server.process.poll(), "the server died")
+        with imaplib.IMAP4("127.0.0.1", self.server.imap_port) as client:  # it serves on
+            client.login(USER, PASSWORD)
+            self.assertEqual(client.select()[0], "OK")
+
+    def test_imap(self):
+        self.check(self.server.imap_port, IMAP)
+
+    def test_pop3(self):
+        self.check(self.server.pop3_port, POP3)
+
+    def test_lmtp(self):
+        self.check(self.server.lmtp_port, LMTP)
+
+    def test_http(self):
+        self.check(self.server.api_port, HTTP)
+
+    def test_tls_ports_survive_clear_text(self):
+        for port in (self.server.imaps_port, self.server.pop3s_port):
+            _, closed, seconds = converse(port, b"a NOOP\r\n" * 100)
+            self.assertTrue(closed)
+            self.assertLess(seconds, SECONDS_MAX)
+
+    def test_what_is_sent_in_clear_behind_starttls_is_never_obeyed(self):
+        """CVE-2011-0411: the command that travelled with STARTTLS must be gone."""
+        for port, start, injected, probe, refused in (
+                (self.server.imap_port, b"a STARTTLS\r\n", b"inj LOGOUT\r\n", b"b NOOP\r\n", b"inj"),
+                (self.server.pop3_port, b"STLS\r\n", b"QUIT\r\n", b"CAPA\r\n", b"bye"),
+                (self.server.lmtp_port, b"LHLO x\r\nSTARTTLS\r\n", b"QUIT\r\n", b"NOOP\r\n", b"221")):
+            with self.subTest(start):
+                with socket.create_connection(("127.0.0.1", port), timeout=SECONDS_MAX) as plain:
+                    plain.sendall(start + injected)
+                    time.sleep(0.3)
+                    plain.recv(65536)
+                    with trusting_tls().wrap_socket(plain) as tls:
+                        tls.sendall(probe)
+                        answer = tls.recv(65536)
+                        self.assertTrue(answer, "the connection was ended by the injected command")
+                        self.assertNotIn(refused, answer.lower())
+                        self.assertRegex(answer, rb"^(b OK|\+OK|250|503|451|5\d\d)")
+
+    def test_smuggled_ends_of_data_stay_inside_the_message(self):
+        lmtp = Lmtp(self.server.lmtp_port)
+        for end in (b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n"):
+            with self.subTest(end):
+                inner = b"MAIL FROM:<evil@example.com>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nsmuggled"
+                reply = lmtp.deliver("a@example.com", [USER], message("smuggle") + b"x" + end + inner + b"\r\n")
+                self.assertEqual(len(reply), 1)
+                lmtp.send(b"NOOP\r\n")
+                lmtp.reply(b"250")  # in step: nothing of the message was taken for a command
+        lmtp.close()
+
+    def test_slow_clients_hold_up_nobody(self):
+        slow = []
+        for port in (self.server.imap_port, self.server.pop3_port, self.server.lmtp_port, self.server.api_port) * 25:
+            peer = socket.create_connection(("127.0.0.1", port), timeout=SECONDS_MAX)
+            peer.sendall(b"a")
+            slow.append(peer)
+        start = time.monotonic()
+        with imaplib.IMAP4("127.0.0.1", self.server.imap_port) as client:
+            client.login(USER, PASSWORD)
+            client.select()
+        self.assertLess(time.monotonic() - start, 5)
+        for peer in slow:
+            peer.close()
+
+    def test_a_client_that_never_reads_costs_little(self):
+        session = imaplib.IMAP4("127.0.0.1", self.server.imap_port)
+        session.login(USER, PASSWORD)
+        session.append("INBOX", None, None, message("large", ("x" * 70 + "\r\n") * 300_000))
+        session.logout()
+        before = self.server.memory_kib()
+        peers = []
+        for _ in range(10):
+            peer = socket.create_connection(("127.0.0.1", self.server.imap_port), timeout=SECONDS_MAX)
+            peer.sendall(LOGIN + b"s SELECT INBOX\r\n" + b"f FETCH 1:* BODY.PEEK[]\r\n" * 20)
+            peers.append(peer)
+        time.sleep(1)
+        self.assertLess(self.server.memory_kib() - before, GROWTH_MAX_KIB)
+        for peer in peers:
+            peer.close()
+
+
+class Floods(ServerCase):
+    settings = {"server.connectionsPerAddressMax": 40, "imap.maxConnections": 5}
+
+    def test_too_many_connections_of_one_address_are_refused_politely(self):
+        peers = [socket.create_connection(("127.0.0.1", self.server.imap_port), timeout=SECONDS_MAX) for _ in range(60)]
+        greetings = [peer.recv(200) for peer in peers]
+        self.assertEqual(sum(g.startswith(b"* OK") for g in greetings), 40)
+        self.assertTrue(all(g.startswith(b"* BYE") or g == b"" for g in greetings if not g.startswith(b"* OK")))
+        for peer in peers:
+            peer.close()
+        end = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < end:
+            try:
+                with imaplib.IMAP4("127.0.0.1", self.server.imap_port) as client:
+                    client.login(USER, PASSWORD)
+                    return
+            except (imaplib.IMAP4.error, OSError):
+                time.sleep(0.1)
+        self.fail("the server does not take connections again")
+
+    def test_too_many_sessions_of_one_user_are_refused(self):
+        clients, refused = [], None
+        for _ in range(6):
+            client = imaplib.IMAP4("127.0.0.1", self.server.imap_port)
+            clients.append(client)
+            try:
+                client.login(USER, PASSWORD)
+            except imaplib.IMAP4.error as error:
+                refused = error
+        self.assertIsNotNone(refused, "six sessions where five are allowed")
+        for client in clients:
+            client.shutdown()
+
+    def test_guessing_passwords_is_slowed_down(self):
+        self.add_user("victim@example.com")
+        said = b""
+        for _ in range(14):
+            client = imaplib.IMAP4("127.0.0.1", self.server.imap_port)
+            try:
+                client.login("victim@example.com", "guess")
+            except imaplib.IMAP4.error as error:
+                said = str(error).encode()
+            client.shutdown()
+        client = imaplib.IMAP4("127.0.0.1", self.server.imap_port)
+        with self.assertRaises(imaplib.IMAP4.error):  # even the right one, for a while
+            client.login("victim@example.com", PASSWORD)
+        client.shutdown()
+        self.assertTrue(said)
+
+
+if __name__ == "__main__":
+    cases.main()
