@@ -98,12 +98,19 @@ Content::Incoming::Incoming(Incoming&& other) noexcept
       batch(std::move(other.batch)),
       content_(other.content_),
       hold_(std::move(other.hold_)),
-      intent_(std::exchange(other.intent_, false)) {}
+      intent_(std::exchange(other.intent_, false)),
+      stored_(other.stored_) {}
+
+void Content::Incoming::stored() {
+    stored_ = true;
+    hold_.stored();
+}
 
 Content::Incoming::~Incoming() {
     if (!intent_) return;
     std::lock_guard const lock(content_->mutex_);
     content_->incoming_.erase(ref);
+    if (!stored_) content_->leftovers_ = true;
 }
 
 bool Content::is_incoming(BodyRef ref) const {

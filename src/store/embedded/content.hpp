@@ -63,7 +63,7 @@ public:
     public:
         BodyRef ref = 0;
         kv::WriteBatch batch;
-        void stored() { hold_.stored(); }  // the commit succeeded
+        void stored();  // the commit succeeded
         ~Incoming();
         Incoming(Incoming&& other) noexcept;
         Incoming(Incoming const&) = delete;
@@ -73,7 +73,7 @@ public:
         Incoming(Content& content, LeafPins& pins) : content_(&content), hold_(pins) {}
         Content* content_;
         LeafPins::Hold hold_;
-        bool intent_ = false;
+        bool intent_ = false, stored_ = false;
     };
     Result<Incoming> prepare(std::string_view source, mime::Entity const* tree);
 
@@ -83,7 +83,8 @@ public:
     Result<Layout> layout(BodyRef ref) const;  // not_found, corrupt
 
     LeafPins& pins() { return pins_; }
-    bool is_incoming(BodyRef ref) const;  // an append is writing it ahead at this moment
+    bool is_incoming(BodyRef ref) const;                          // an append is writing it ahead at this moment
+    bool take_leftovers() { return leftovers_.exchange(false); }  // one gave up since this was asked: see `intent`
 
 private:
     Result<BodyRef> new_ref(bool simple);
@@ -95,6 +96,7 @@ private:
     mutable std::mutex mutex_;
     std::uint64_t next_ = 0, reserved_ = 0;  // numbers [next_, reserved_) are ours
     std::set<BodyRef> incoming_;
+    std::atomic<bool> leftovers_ = true;  // of the time before: unknown
 };
 
 }  // namespace mallard::store::embedded

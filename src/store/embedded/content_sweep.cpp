@@ -52,14 +52,12 @@ Result<void> ContentSweep::clear_intents() {
         batch.erase(table_intent, cursor->key());
     }
     MALLARD_TRY(cursor->status());
-    MALLARD_TRY(engine_.commit(batch, kv::Durability::async));
-    intents_cleared_ = true;
-    return {};
+    return engine_.commit(batch, kv::Durability::async);
 }
 
 Result<bool> ContentSweep::step(std::uint64_t end) {
     std::lock_guard const lock(mutex_);
-    if (!intents_cleared_) MALLARD_TRY(clear_intents());
+    if (content_.take_leftovers()) MALLARD_TRY(clear_intents());
     auto const cursor = engine_.scan(table_ref_log, {position_, key_of(end)});
     bool all_before_done = true;
     for (; cursor->valid(); cursor->next()) {

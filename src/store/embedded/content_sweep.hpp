@@ -33,7 +33,6 @@ private:
     Content& content_;
     std::mutex mutex_;
     std::string position_;  // first key of the log that may still be there
-    bool intents_cleared_ = false;
 };
 
 }  // namespace mallard::store::embedded

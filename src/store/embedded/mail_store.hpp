@@ -65,6 +65,7 @@ public:
     // session which still shows an expunged message can read it for a while.
     Result<std::uint64_t> sweep_mark() { return log_.settled_end(); }
     Result<bool> sweep_below(std::uint64_t end) { return sweep_.step(end); }
+    Result<void> expire() { return threads_.expire(); }
     Result<void> checkpoint_due();  // mailboxes whose journal has grown
     bool has_checkpoints_due() const;
     Result<void> checkpoint_all();  // shutdown, tests

@@ -1,6 +1,7 @@
 // Reading what never changes, many messages at a time: in runs of neighbours with a cursor, else with batched gets.
 
 #include <algorithm>
+#include <numeric>
 
 #include "store/embedded/codec.hpp"
 #include "store/embedded/mail_store.hpp"
@@ -32,34 +33,66 @@ public:
         while (!wanted.empty()) {
             std::size_t n = 1;
             std::uint64_t octets = wanted[0].octets;
+            BodyRef least = wanted[0].ref, most = wanted[0].ref;
             bool ascending = true;
             while (n < wanted.size() && n < window_rows_max && octets + wanted[n].octets <= window_octets_max) {
                 ascending = ascending && wanted[n].ref > wanted[n - 1].ref;
+                least = std::min(least, wanted[n].ref);
+                most = std::max(most, wanted[n].ref);
                 octets += wanted[n++].octets;
             }
             auto const window = wanted.first(n);
             wanted = wanted.subspan(n);
-            bool const near = ascending && n > 4 && (window.back().ref - window.front().ref) / 2 < n * neighbours_span;
-            MALLARD_TRY(near ? walk(window, visit) : fetch(window, visit));
+            if (n <= 4 || (most - least) / 2 >= n * neighbours_span)
+                MALLARD_TRY(fetch(window, visit));
+            else if (ascending)
+                MALLARD_TRY(walk(window, visit));
+            else
+                MALLARD_TRY(walk_disordered(window, visit));
         }
         return {};
     }
 
 private:
+    std::optional<std::string_view> find(BodyRef wanted) {
+        if (!cursor_) cursor_ = engine_.scan(table_, {});
+        // Usually the cursor stands right before what comes next.
+        if (placed_ && cursor_->valid()) cursor_->next();
+        if (!placed_ || !cursor_->valid() || ref() != wanted || cursor_->key().size() != 8) {
+            cursor_->seek(key_of(wanted));
+            placed_ = true;
+        }
+        if (!cursor_->valid() || cursor_->key().size() != 8 || ref() != wanted) return std::nullopt;
+        return cursor_->value();
+    }
+
     template <class Visit>
     Result<void> walk(std::span<Wanted const> window, Visit& visit) {
-        if (!cursor_) cursor_ = engine_.scan(table_, {});
         for (auto const& item : window) {
-            // Usually the cursor stands right before what comes next.
-            if (placed_ && cursor_->valid()) cursor_->next();
-            if (!placed_ || !cursor_->valid() || ref() != item.ref || cursor_->key().size() != 8) {
-                cursor_->seek(key_of(item.ref));
-                placed_ = true;
-            }
+            auto const value = find(item.ref);
             MALLARD_TRY(cursor_->status());
-            bool const found = cursor_->valid() && cursor_->key().size() == 8 && ref() == item.ref;
-            MALLARD_TRY(visit(item, found ? std::optional(cursor_->value()) : std::nullopt));
+            MALLARD_TRY(visit(item, value));
         }
+        return {};
+    }
+
+    // Deliveries that came at once have neighbouring references in another order than their UIDs: read in the order of
+    // the references, then visited in theirs.
+    template <class Visit>
+    Result<void> walk_disordered(std::span<Wanted const> window, Visit& visit) {
+        order_.resize(window.size());
+        std::iota(order_.begin(), order_.end(), std::size_t{0});
+        std::ranges::sort(order_, {}, [&](std::size_t n) { return window[n].ref; });
+        values_.resize(std::max(values_.size(), window.size()));
+        found_.assign(window.size(), false);
+        for (std::size_t const n : order_) {
+            auto const value = find(window[n].ref);
+            MALLARD_TRY(cursor_->status());
+            found_[n] = value.has_value();
+            if (value) values_[n].assign(*value);
+        }
+        for (std::size_t n = 0; n < window.size(); ++n)
+            MALLARD_TRY(visit(window[n], found_[n] ? std::optional<std::string_view>(values_[n]) : std::nullopt));
         return {};
     }
     BodyRef ref() const { return get_be64(cursor_->key()); }
@@ -78,7 +111,9 @@ private:
     kv::Table table_;
     std::unique_ptr<kv::Cursor> cursor_;
     bool placed_ = false;
-    std::vector<std::string> keys_;
+    std::vector<std::string> keys_, values_;
+    std::vector<std::size_t> order_;
+    std::vector<bool> found_;
 };
 
 }  // namespace

@@ -379,6 +379,50 @@ TEST(EmbeddedStore, RefusesADirectoryOfANewerRelease) {
     EXPECT_EQ(opened.error().kind, ErrorKind::not_supported);
 }
 
+TEST(EmbeddedStore, ForgetsThreadsThatAreOver) {
+    Fixture at;
+    auto const engine = at.engine();
+    EmbeddedMailStore store(*engine, at.events, at.clock);
+    auto const box = store.create_mailbox(mailbox_of(at.user, "INBOX"))->id;
+    ASSERT_TRUE(append(store, box, "x"));
+    ASSERT_TRUE(store.expire());
+    EXPECT_TRUE(engine->scan(table_thread, {})->valid());
+    at.clock.advance(TimeMs{200} * 86'400'000);
+    ASSERT_TRUE(store.expire());
+    EXPECT_FALSE(engine->scan(table_thread, {})->valid());
+}
+
+TEST(EmbeddedStore, FreesWhatALargeAppendThatWasRefusedHasWritten) {
+    Fixture at;
+    auto const engine = at.engine();
+    EmbeddedMailStore store(*engine, at.events, at.clock);
+    auto const box = store.create_mailbox(mailbox_of(at.user, "INBOX"))->id;
+    drain(store);
+    Flags many;
+    for (unsigned n = 0; n <= keywords_max; ++n) many.keywords.push_back(fmt::format("k{}", n));
+    ASSERT_FALSE(append(store, box, with_attachment(4'000'000, 1), many));
+    EXPECT_TRUE(engine->scan(table_leaf, {})->valid());
+    expect_clean(store, "before the sweep");
+    drain(store);
+    EXPECT_FALSE(engine->scan(table_leaf, {})->valid());
+    EXPECT_FALSE(engine->scan(table_intent, {})->valid());
+}
+
+TEST(EmbeddedStore, RefusesADirectoryThatIsInUse) {
+    auto const directory = std::filesystem::temp_directory_path() / ("mallard-store-" + random_hex(8));
+    std::filesystem::create_directories(directory);
+    SystemClock const clock;
+    {
+        auto const first = EmbeddedStore::open({.directory = directory / "kv"}, clock);
+        ASSERT_TRUE(first);
+        auto const second = EmbeddedStore::open({.directory = directory / "kv"}, clock);
+        ASSERT_FALSE(second);
+        EXPECT_EQ(second.error().kind, ErrorKind::conflict);
+    }
+    EXPECT_TRUE(EmbeddedStore::open({.directory = directory / "kv"}, clock));
+    std::filesystem::remove_all(directory);
+}
+
 TEST(EmbeddedStore, StoresTheSameAttachmentOnce) {
     Fixture at;
     auto const engine = at.engine();

@@ -62,19 +62,19 @@ void OpenMailbox::note_journal() {
 }
 
 void OpenMailbox::publish_ready() {
-    while (!on_their_way_.empty()) {
-        OnItsWay& first = *on_their_way_.front();
-        if (first.stage == OnItsWay::Stage::committing) return;
+    auto change = on_their_way_.begin();
+    for (; change != on_their_way_.end() && (*change)->stage != OnItsWay::Stage::committing; ++change) {
+        OnItsWay& first = **change;
         if (first.stage == OnItsWay::Stage::failed) broken_ = true;
         if (broken_) {
             first.stage = OnItsWay::Stage::failed;
-        } else {
-            rows_open_ += std::int64_t{first.state->size()} - std::int64_t{published_->size()};
-            published_ = first.state;
-            first.stage = OnItsWay::Stage::published;
+            continue;
         }
-        on_their_way_.pop_front();
+        rows_open_ += std::int64_t{first.state->size()} - std::int64_t{published_->size()};
+        published_ = first.state;
+        first.stage = OnItsWay::Stage::published;
     }
+    on_their_way_.erase(on_their_way_.begin(), change);
 }
 
 Result<void> OpenMailbox::settle(OnItsWay& change, Result<void> const& committed) {

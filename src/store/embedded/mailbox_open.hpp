@@ -11,11 +11,11 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "kv/engine.hpp"
 #include "store/embedded/index_codec.hpp"
@@ -86,7 +86,7 @@ private:
     bool poisoned_ = false;  // a commit failed: no new changes
     bool broken_ = false;    // and it is its turn: what comes behind it fails
     Snapshot head_, published_;
-    std::deque<OnItsWay*> on_their_way_;
+    std::vector<OnItsWay*> on_their_way_;  // in order
 
     // What a reader of the disk would have to replay.
     ModSeq checkpoint_modseq_ = 1;

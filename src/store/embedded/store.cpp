@@ -102,6 +102,7 @@ private:
         if (expiry) {
             MALLARD_TRY(state_.sweep());
             MALLARD_TRY(documents_.sweep());
+            MALLARD_TRY(mail_.expire());
         }
         MALLARD_TRY_ASSIGN(std::uint64_t const end, mail_.sweep_mark());
         if (marks_.empty() || marks_.back().end != end) marks_.push_back({Steady::now(), end});

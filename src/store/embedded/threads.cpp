@@ -13,7 +13,8 @@ namespace {
 
 constexpr TimeMs day_ms = 86'400'000;
 constexpr std::uint64_t lifetime_days = 180;  // storage.md §4.5: a thread that nobody joins for so long is over
-constexpr std::uint64_t refresh_days = 30;    // the date is rewritten when it is older than this
+constexpr std::size_t expiry_rows_max = 20'000;
+constexpr std::uint64_t refresh_days = 30;  // the date is rewritten when it is older than this
 
 std::string thread_key(UserId user, std::string_view ref, std::string_view subject) {
     std::uint64_t const seed = XXH3_64bits(subject.data(), subject.size());
@@ -60,6 +61,23 @@ Result<ThreadId> Threads::join(UserId user, std::vector<std::string> const& refs
         stripe.recent[keys[i]] = *thread;
     }
     return *thread;
+}
+
+Result<void> Threads::expire() {
+    std::lock_guard const lock(expiry_mutex_);
+    auto const today = static_cast<std::uint64_t>(clock_.now() / day_ms);
+    kv::WriteBatch batch;
+    auto const cursor = engine_.scan(table_thread, {expiry_position_, {}});
+    std::size_t seen = 0;
+    for (; cursor->valid() && seen < expiry_rows_max; cursor->next(), ++seen) {
+        ByteReader in(cursor->value());
+        in.id();
+        std::uint64_t const day = in.varint();
+        if (!in.ok() || day + lifetime_days < today) batch.erase(table_thread, cursor->key());
+    }
+    MALLARD_TRY(cursor->status());
+    expiry_position_ = cursor->valid() ? std::string(cursor->key()) : std::string{};
+    return engine_.commit(batch, kv::Durability::async);
 }
 
 }  // namespace mallard::store::embedded

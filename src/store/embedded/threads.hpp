@@ -24,6 +24,9 @@ public:
     Result<ThreadId> join(UserId user, std::vector<std::string> const& refs, std::string_view subject,
                           kv::WriteBatch& batch);
 
+    // Forgets threads that are over, a bounded number of rows per call, going round.
+    Result<void> expire();
+
 private:
     // Threads begun lately, also by commits that are still on their way: two answers that come at once find each other.
     struct Stripe {
@@ -35,6 +38,8 @@ private:
     kv::Engine& engine_;
     Clock const& clock_;
     std::array<Stripe, 64> stripes_;
+    std::mutex expiry_mutex_;
+    std::string expiry_position_;
 };
 
 }  // namespace mallard::store::embedded
