@@ -106,6 +106,8 @@ public:
         std::optional<UserId> user;  // none: a forwarded address
     };
     Result<std::optional<Resolved>> resolve(std::string_view address, bool wildcards) const;
+    // The user whose address this is, when resolve() and get() would both answer from memory now.
+    std::optional<UserId> at_hand(std::string_view address, bool wildcards) const;
     Result<Address> add_address(UserId user, std::string const& address, std::string const& name,
                                 std::vector<std::string> const& tags, std::string const& meta_data,
                                 std::string const& internal_data, bool main, bool allow_wildcard);

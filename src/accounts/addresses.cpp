@@ -95,6 +95,13 @@ Result<std::optional<Accounts::Resolved>> Accounts::resolve(std::string_view add
     return *found;
 }
 
+std::optional<UserId> Accounts::at_hand(std::string_view address, bool wildcards) const {
+    TimeMs const now = impl_->clock.now();
+    auto const found = impl_->resolved.find(normalize_address(address, true, true) + (wildcards ? "*" : ""), now);
+    if (!found || !found->user || !impl_->users.find(*found->user, now)) return std::nullopt;
+    return found->user;
+}
+
 Result<Address> Accounts::Impl::with_main(Address address) const {
     if (address.user.is_nil()) return address;
     MALLARD_TRY_ASSIGN(auto const user, user_document(address.user));

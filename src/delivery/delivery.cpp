@@ -1,7 +1,9 @@
 #include "delivery/delivery.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <semaphore>
+#include <unordered_set>
 
 #include "base/encoding.hpp"
 #include "delivery/trace.hpp"
@@ -94,6 +96,21 @@ struct Delivery::Impl {
     Clock const& clock;
     std::counting_semaphore<> large_slots{large_at_once};
 
+    // Users whose storage counter was asked for before, and so lies in memory.
+    static constexpr std::size_t counted_max = 50'000;
+    std::mutex counted_mutex;
+    std::unordered_set<UserId> counted;
+
+    bool is_counted(UserId user) {
+        std::lock_guard const lock(counted_mutex);
+        return counted.contains(user);
+    }
+    void note_counted(UserId user) {
+        std::lock_guard const lock(counted_mutex);
+        if (counted.size() >= counted_max) counted.clear();
+        counted.insert(user);
+    }
+
     Outcome store(Recipient const& recipient, std::string_view source, mime::Entity const& tree,
                   std::size_t trace_bytes, TimeMs now, bson::Document& meta);
 };
@@ -114,8 +131,14 @@ Result<Recipient> Delivery::recipient(std::string_view address, std::uint64_t si
     if (!user) return unknown();
     if (user->disabled || user->suspended) return fail(ErrorKind::denied, "Mailbox disabled, not accepting messages");
     MALLARD_TRY_ASSIGN(std::int64_t left, impl_->mailboxes.quota_left(user->id));
+    impl_->note_counted(user->id);
     if (left <= 0 || static_cast<std::uint64_t>(left) < size) return fail(ErrorKind::over_quota, "Mailbox full");
     return Recipient{std::string(address), user->id, user->address};
+}
+
+bool Delivery::is_at_hand(std::string_view address) const {
+    auto const user = impl_->accounts.at_hand(address, true);
+    return user && impl_->is_counted(*user);
 }
 
 Incoming Delivery::begin(Envelope const& envelope, std::vector<Recipient> const& recipients) const {

@@ -65,6 +65,9 @@ public:
     // `size` is what MAIL announced, or 0.
     Result<Recipient> recipient(std::string_view address, std::uint64_t size = 0) const;
 
+    // recipient() would answer from memory: it may be called on a network thread.
+    bool is_at_hand(std::string_view address) const;
+
     // The trace headers, and room for the one that differs.
     Incoming begin(Envelope const& envelope, std::vector<Recipient> const& recipients) const;
     // One outcome per recipient, in order: INBOX with Delivered-To, Return-Path and Received in front.

@@ -53,7 +53,7 @@ net::Async<Result<void>> start_tls(Service& service, net::Connection& connection
 }
 
 net::Async<Answer> execute(Service& service, Session& session, std::string_view line) {
-    if (!Session::needs_worker(line)) co_return session.execute(line);
+    if (auto answer = session.try_execute(line)) co_return std::move(*answer);
     co_return co_await service.server.workers().call(net::Pool::commands, [&] { return session.execute(line); });
 }
 

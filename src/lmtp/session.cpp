@@ -64,7 +64,19 @@ std::string Session::shutdown() const {
     return reply(421, "4.3.2", config_.name + " is shutting down; try again later").reply;
 }
 
-bool Session::needs_worker(std::string_view line) { return iequals(line.substr(0, 4), "RCPT"); }
+std::optional<Answer> Session::try_execute(std::string_view line) {
+    if (iequals(line.substr(0, 4), "RCPT")) {
+        auto const command = smtp::parse_command(line);
+        bool const asks_store = command && command->verb == Verb::rcpt && mail_;
+        if (asks_store && !delivery_.is_at_hand(address_of(command->path))) return std::nullopt;
+    }
+    return execute(line);
+}
+
+// RFC 5321 §4.5.1: <Postmaster> without a domain is ours.
+std::string Session::address_of(smtp::Path const& path) const {
+    return path.local + '@' + (path.domain.empty() ? config_.name : path.domain);
+}
 
 Answer Session::line_too_long() {
     return reply(500, "5.5.2", fmt::format("Line too long: at most {} octets", smtp::command_line_bytes_max));
@@ -134,9 +146,7 @@ Answer Session::rcpt(smtp::Command const& command) {
         return reply(553, "5.6.7", "An address with non-ASCII characters needs SMTPUTF8");
     if (recipients_.size() >= config_.recipients_max)
         return reply(452, "4.5.3", fmt::format("Too many recipients: at most {} at a time", config_.recipients_max));
-    // RFC 5321 §4.5.1: <Postmaster> without a domain is ours.
-    std::string const domain = command.path.domain.empty() ? config_.name : command.path.domain;
-    auto recipient = delivery_.recipient(command.path.local + '@' + domain, mail_->mail.size.value_or(0));
+    auto recipient = delivery_.recipient(address_of(command.path), mail_->mail.size.value_or(0));
     if (!recipient) {
         Error const& error = recipient.error();
         smtp::Reply const refusal = smtp::reply_for(error);
@@ -148,7 +158,9 @@ Answer Session::rcpt(smtp::Command const& command) {
         return {smtp::render(refusal), Next::command};
     }
     // What goes into headers is what was written, with its quotes.
-    recipient->address = smtp::Path{command.path.local, domain}.address();
+    smtp::Path whole = command.path;
+    if (whole.domain.empty()) whole.domain = config_.name;
+    recipient->address = whole.address();
     recipients_.push_back(std::move(*recipient));
     counters().accepted.add();
     return reply(250, "2.1.5", "Accepted");

@@ -3,7 +3,7 @@
 //
 // - A transaction is MAIL, then RCPTs, then DATA; LHLO, RSET, STARTTLS and the end of DATA clear it.
 // - After DATA there is one reply for each RCPT that was accepted, in order (RFC 2033 §4.2).
-// - Only execute() of a RCPT and deliver() touch the store: run those on the worker pool.
+// - Only execute() and deliver() may touch the disk: run those on the worker pool.
 // Threads: one at a time.
 
 #include <optional>
@@ -36,7 +36,8 @@ public:
     Session(LmtpConfig const& config, delivery::Delivery& delivery, Peer peer, bool tls_available);
 
     std::string greeting() const;
-    static bool needs_worker(std::string_view line);
+    // The answer, when memory is enough for it; none: nothing has happened, execute() gives it on the worker pool.
+    std::optional<Answer> try_execute(std::string_view line);
     Answer execute(std::string_view line);
     Answer line_too_long();
     std::string timeout() const;   // 421, then close
@@ -52,6 +53,7 @@ public:
     LogContext log_context() const { return {"lmtp", id_, {}, peer_.address}; }
 
 private:
+    std::string address_of(smtp::Path const& path) const;
     Answer reply(int code, std::string_view status, std::string_view text, Next next = Next::command) const;
     Answer execute(smtp::Command const& command);
     Answer lhlo(smtp::Command const& command);
