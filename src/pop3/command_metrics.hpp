@@ -7,6 +7,6 @@
 
 namespace mallard::pop3 {
 
-void count_command(Verb verb, std::chrono::duration<double> taken);
+void count_command(Verb verb, bool refused, std::chrono::duration<double> taken);
 
 }  // namespace mallard::pop3

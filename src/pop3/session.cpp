@@ -42,7 +42,9 @@ std::string words(Error const& error) {
     return error.message;
 }
 
-Answer err(std::string_view text, Next next = Next::command) { return {one(fmt::format("-ERR {}\r\n", text)), next}; }
+Answer err(std::string_view text, Next next = Next::command) {
+    return {one(fmt::format("-ERR {}\r\n", text)), next, true};
+}
 
 Answer err(Error const& error) { return err(words(error)); }
 
@@ -108,7 +110,7 @@ Answer Session::execute(std::string_view line) {
     auto const command = parse_command(line);
     if (!command) return bad(command.error().message);
     Answer answer = dispatch(*command);
-    count_command(command->verb, std::chrono::steady_clock::now() - begun);
+    count_command(command->verb, answer.refused, std::chrono::steady_clock::now() - begun);
     return answer;
 }
 

@@ -32,6 +32,7 @@ enum class Next { command, authenticate, starttls, close };
 struct Answer {
     Reply reply;  // empty for Next::authenticate
     Next next = Next::command;
+    bool refused = false;  // -ERR; for the metrics
 };
 
 class Session {
