@@ -79,13 +79,11 @@ rocksdb::ColumnFamilyOptions layout_of(TableUse use, RocksOptions const& options
     switch (use) {
         case TableUse::records: break;
         case TableUse::blobs:
-            // Bodies never change and are compressed already: out of the tree, so that compaction does not copy them.
+            // No blob files: their values are read one by one, at twice the time of neighbours that share blocks
+            // (400 MB in 4 KB values, in order: 0.3 s against 0.6 to 0.9), and keys that ascend are moved, not copied,
+            // by compaction.
             table.block_size = 32 << 10;
             family.compression = rocksdb::kNoCompression;
-            family.enable_blob_files = true;
-            family.min_blob_size = 1024;
-            family.blob_file_size = 256u << 20;
-            family.enable_blob_garbage_collection = true;
             break;
         case TableUse::counters:
             family.merge_operator = std::make_shared<AddInt64>();
