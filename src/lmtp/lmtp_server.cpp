@@ -37,10 +37,12 @@ net::Async<Result<std::string>> take_message(Service& service, net::Connection& 
     net::Workers& workers = service.server.workers();
     // A large message is mapped, parsed and stored where few of them can be worked on at a time.
     net::Pool const pool = session.is_large() ? net::Pool::long_work : net::Pool::commands;
-    co_return co_await workers.call(pool, [&] {
+    std::string replies = co_await workers.call(pool, [&] {
         if (received) received = spool.finish();
         return session.deliver(received);
     });
+    connection.expires_after(service.config.idle_timeout);  // however long the store took: the peer has its time
+    co_return replies;
 }
 
 net::Async<Result<void>> start_tls(Service& service, net::Connection& connection, Session& session) {

@@ -56,6 +56,7 @@ net::Async<Result<void>> one_command(Service& service, net::Connection& connecti
                       out.size() < held_reply_bytes_max;
     if (hold) co_return Result<void>{};
     executed.reply.first = std::exchange(out, {});
+    connection.expires_after(service.config.idle_timeout);  // however long the command took: the peer has its time
     auto written = co_await connection.write_reply(std::move(executed.reply));
     if (written && executed.next == Next::starttls) co_return co_await start_tls(service, connection, session);
     co_return written;
