@@ -6,6 +6,8 @@
 #include "accounts/normalize.hpp"
 #include "accounts/password.hpp"
 #include "base/encoding.hpp"
+#include "base/log.hpp"
+#include "base/metrics.hpp"
 
 namespace mallard::accounts {
 
@@ -290,16 +292,63 @@ std::optional<ObjectId> Attempt::log_success(Login const& login, AuthEvent event
     return self_.log_event(login.user, event, 1 + hits);
 }
 
+std::string_view result_of(Error const& error) {
+    if (error.kind == ErrorKind::rate_limited) return "ratelimited";
+    if (error.kind == ErrorKind::scope_denied) return "scope_disabled";
+    return error.kind == ErrorKind::auth_failed ? "fail" : "error";
+}
+
+// REST callers name a protocol as they like: only known ones become a label.
+std::string_view service_of(Credentials const& credentials) {
+    constexpr std::string_view services[] = {"api", "imap", "pop3", "smtp", "lmtp"};
+    auto const known = std::find_if(std::begin(services), std::end(services),
+                                    [&](std::string_view name) { return iequals(name, credentials.protocol); });
+    return known == std::end(services) ? "other" : *known;
+}
+
+void count(Credentials const& credentials, std::string_view result) {
+    metrics::counter("wildduck_auth_attempts_total",
+                     {{"service", service_of(credentials)}, {"scope", name_of(credentials.scope)}, {"result", result}})
+        .add();
+}
+
+// WildDuck's lines (protocols.md §9.3): what fail2ban and Graylog look for.
+void tell(Credentials const& credentials, Result<Login> const& login) {
+    std::string const component =
+        service_of(credentials) == "other" ? "accounts" : std::string(service_of(credentials));
+    std::string const user = login ? login->user.hex() : std::string();
+    LogContext const who{component, credentials.session, user, credentials.address};
+    std::string_view const result = login ? "success" : result_of(login.error());
+    count(credentials, result == "scope_disabled" ? "fail" : result);  // protocols.md §10 knows no scope_disabled
+    if (login)
+        return log(LogLevel::info, who, "[AUTHOK] " + credentials.username,
+                   {{"mail_action", "auth"},
+                    {"auth_result", "success"},
+                    {"username", credentials.username},
+                    {"password_type", login->source},
+                    {"scope", std::string(name_of(credentials.scope))}});
+    log(LogLevel::info, who, "[AUTHFAIL] " + credentials.username,
+        {{"mail_action", "auth"},
+         {"auth_result", std::string(result)},
+         {"username", credentials.username},
+         {"scope", std::string(name_of(credentials.scope))},
+         {"error", login.error().message}});
+}
+
 }  // namespace
 
 std::optional<Login> Accounts::try_cached(Credentials const& credentials) {
     if (credentials.password.empty()) return std::nullopt;
-    return impl_->logins.find(impl_->logins.digest(credentials));
+    auto login = impl_->logins.find(impl_->logins.digest(credentials));
+    if (login) count(credentials, "success");
+    return login;
 }
 
 Result<Login> Accounts::authenticate(Credentials const& credentials) {
     if (auto cached = try_cached(credentials)) return std::move(*cached);
-    return Attempt(*impl_, credentials).run();
+    auto login = Attempt(*impl_, credentials).run();
+    tell(credentials, login);
+    return login;
 }
 
 Result<bool> Accounts::check_password(UserId id, std::string_view password) const {

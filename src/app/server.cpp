@@ -135,6 +135,7 @@ Result<void> Server::listen(std::string const& service, std::string_view port_ke
     config.connections_per_address_max = static_cast<std::size_t>(settings_.integer("server.connectionsPerAddressMax"));
     config.refusal = std::move(refusal);
     MALLARD_TRY(net_->listen(config, std::move(handler)));
+    metrics::gauge("wildduck_service_up", {{"service", service}}).set(1);
     listening_.push_back({service, config.host, net_->port_of(service, secure), secure});
     return {};
 }
