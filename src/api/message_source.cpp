@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "api/message_view.hpp"
+#include "base/digest.hpp"
 #include "base/encoding.hpp"
 #include "mime/charset.hpp"
 #include "mime/header.hpp"
@@ -37,6 +38,30 @@ std::size_t decodable(std::string_view text, bool base64) {
     auto const escape = text.rfind('=');
     return escape != text.npos && text.size() - escape < 3 ? escape : text.size();
 }
+
+// Undoes a transfer encoding piece by piece.
+class Decoder {
+public:
+    explicit Decoder(std::string encoding) : encoding_(std::move(encoding)), base64_(iequals(encoding_, "base64")) {}
+
+    std::string add(std::string_view piece, bool last) {
+        if (base64_) {
+            for (char const c : piece) {
+                if (is_base64_char(c)) pending_ += c;
+            }
+        } else {
+            pending_ += piece;
+        }
+        auto const ready = last ? pending_.size() : decodable(pending_, base64_);
+        std::string decoded = mime::decode_transfer(std::string_view(pending_).substr(0, ready), encoding_);
+        pending_.erase(0, ready);
+        return decoded;
+    }
+
+private:
+    std::string encoding_, pending_;
+    bool base64_;
+};
 
 // The part whose body begins there.
 mime::Part const* find_part(mime::Part const& part, std::uint64_t body_begin) {
@@ -76,19 +101,21 @@ net::Reply stream_bytes(std::unique_ptr<store::BodyReader> reader, std::uint64_t
 
 net::Reply stream_decoded(std::unique_ptr<store::BodyReader> reader, std::uint64_t begin, std::uint64_t end,
                           std::string encoding) {
-    bool const base64 = iequals(encoding, "base64");
-    std::string pending;
+    Decoder decoder(encoding);
     for (std::uint64_t at = begin; at < end; at += chunk_bytes) {
         std::string const piece = read_piece(*reader, at, std::min(chunk_bytes, end - at));
-        for (char const c : piece) {
-            if (!base64 || is_base64_char(c)) pending += c;
-        }
-        bool const last = at + chunk_bytes >= end;
-        auto const ready = last ? pending.size() : decodable(pending, base64);
-        std::string decoded = mime::decode_transfer(std::string_view(pending).substr(0, ready), encoding);
-        pending.erase(0, ready);
+        std::string decoded = decoder.add(piece, at + chunk_bytes >= end);
         if (!decoded.empty()) co_yield std::move(decoded);
     }
+}
+
+std::string sha256_decoded(std::string_view encoded, std::string const& encoding) {
+    Decoder decoder(encoding);
+    Sha256 digest;
+    for (std::size_t at = 0; at < encoded.size(); at += chunk_bytes) {
+        digest.update(decoder.add(encoded.substr(at, chunk_bytes), at + chunk_bytes >= encoded.size()));
+    }
+    return digest.finish();
 }
 
 Answer get_source(Call& call) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "api/endpoint.hpp"
 #include "net/connection.hpp"
@@ -15,6 +16,9 @@ net::Reply stream_bytes(std::unique_ptr<store::BodyReader> reader, std::uint64_t
 // The same, with the transfer encoding undone on the way.
 net::Reply stream_decoded(std::unique_ptr<store::BodyReader> reader, std::uint64_t begin, std::uint64_t end,
                           std::string encoding);
+
+// SHA-256 (32 bytes) of what `encoded` decodes to, a piece at a time.
+std::string sha256_decoded(std::string_view encoded, std::string const& encoding);
 
 Answer get_source(Call& call);
 Answer get_attachment(Call& call);

@@ -11,7 +11,6 @@
 #include "api/message_view.hpp"
 #include "api/values.hpp"
 #include "base/encoding.hpp"
-#include "mime/charset.hpp"
 #include "mime/message.hpp"
 #include "mime/summary.hpp"
 
@@ -62,7 +61,7 @@ void add_hashes(bson::Document const& info, std::string_view source, OrderedJson
         auto const encoded = source.substr(begin, end - begin);
         attachments[i]["hash"] = hex_encode(sha256(encoded));
         attachments[i]["fileContentHash"] =
-            base64_encode(sha256(mime::decode_transfer(encoded, to_lower(entry->text("transferEncoding")))));
+            base64_encode(sha256_decoded(encoded, to_lower(entry->text("transferEncoding"))));
     }
 }
 
