@@ -89,7 +89,7 @@ HTTP = [
     ("length and chunks", b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
      rb"HTTP/1.1 400"),
     ("a body that is too large", b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", rb"HTTP/1.1 4\d\d"),
-    ("a bad chunk", b"POST /users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", rb"HTTP/1.1 400"),
+    ("a bad chunk", b"POST /users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzzzz\r\n\r\n", rb"HTTP/1.1 400"),
     ("a path that climbs", b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", rb"HTTP/1.1 4\d\d"),
 ]
 
