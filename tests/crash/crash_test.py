@@ -80,7 +80,8 @@ def change(server, ledger, rng, stop):
     session = ImapSession(server.imap_port, USER, PASSWORD)
     session.command("SELECT INBOX")
     _, _, untagged = session.command("UID FETCH 1:* (UID)")
-    uids = [f[1]["UID"] for r in untagged if (f := parse_fetch(r))]
+    with ledger.lock:  # what is delivered meanwhile has no known number yet: an expunge of it could not be told
+        uids = [f[1]["UID"] for r in untagged if (f := parse_fetch(r)) and ("INBOX", f[1]["UID"]) in ledger.uids]
     rng.shuffle(uids)
     while uids and not stop.is_set():
         some, uids = sorted(uids[:3]), uids[3:]
