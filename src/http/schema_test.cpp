@@ -99,7 +99,8 @@ std::vector<Case> text_cases() {
 
 std::vector<Case> other_cases() {
     return {
-        {"number", number().at_least(1).at_most(250),
+        {"number",
+         number().at_least(1).at_most(250),
          {{"1", "1"}, {R"(" 20 ")", "20"}, {R"("2.5")", "2.5"}, {"250.0", "250"}, {R"("1e2")", "100"}},
          {{"0", "must be greater than or equal to 1"},
           {R"("251")", "must be less than or equal to 250"},
@@ -109,11 +110,21 @@ std::vector<Case> other_cases() {
           {"true", "must be a number"},
           {R"("9007199254740993000")", "must be a safe number"},
           {R"("1e999")", "must be a number"}}},
-        {"boolean", boolean(),
-         {{"true", "true"}, {"0", "false"}, {"1", "true"}, {R"("YES")", "true"}, {R"("off")", "false"}, {R"("n")", "false"}},
-         {{"2", "must be a boolean"}, {R"("maybe")", "must be a boolean"}, {R"("")", "is required"}, {"[]", "must be a boolean"},
+        {"boolean",
+         boolean(),
+         {{"true", "true"},
+          {"0", "false"},
+          {"1", "true"},
+          {R"("YES")", "true"},
+          {R"("off")", "false"},
+          {R"("n")", "false"}},
+         {{"2", "must be a boolean"},
+          {R"("maybe")", "must be a boolean"},
+          {R"("")", "is required"},
+          {"[]", "must be a boolean"},
           {"null", "must be a boolean"}}},
-        {"date", date().also(false),
+        {"date",
+         date().also(false),
          {{R"("2024-01-01T10:00:00.000Z")", "1704103200000"},
           {R"("2024-01-01")", "1704067200000"},
           {R"("2024-01-01T12:00:00+02:00")", "1704103200000"},
@@ -128,109 +139,116 @@ std::vector<Case> other_cases() {
           {R"("2024-01-01T25:00")", "must be a valid date"},
           {"1e300", "must be a valid date"},
           {"true", "must be a valid date"}}},
-        {"array", array(text().max(3)).max_items(2).unique(),
+        {"array",
+         array(text().max(3)).max_items(2).unique(),
          {{R"(["a","b"])", R"(["a","b"])"}, {"[]", "[]"}},
          {{R"("a")", "must be an array"},
           {R"(["a","a"])", "contains a duplicate value"},
           {R"(["a","b","c"])", "must contain less than or equal to 2 items"},
           {R"(["abcd"])", "\"x[0]\" length"},
           {R"({"0":"a"})", "must be an array"}}},
-        {"object", object({required("address", email()), optional("name", text())}),
+        {"object",
+         object({required("address", email()), optional("name", text())}),
          {{R"({"address":"a@example.com"})", R"({"address":"a@example.com"})"}},
          {{"{}", "\"x.address\" is required"},
           {R"({"address":"a@example.com","y":1})", "\"x.y\" is not allowed"},
           {R"("{}")", "must be of type object"},
           {"[]", "must be of type object"}}},
-        {"json object", json_object(),
+        {"json object",
+         json_object(),
          {{R"({"a":{"b":1}})", R"("{\"a\":{\"b\":1}}")"}, {R"("{\"a\": 1}")", R"("{\"a\":1}")"}},
-         {{"[]", "must be of type object"}, {R"("[]")", "must be of type object"}, {R"("null")", "must be of type object"},
-          {R"("{")", "must be a valid JSON object"}, {"1", "must be of type object"}}},
-        {"failover", array(object({required("address", email().failover(""))})),
+         {{"[]", "must be of type object"},
+          {R"("[]")", "must be of type object"},
+          {R"("null")", "must be of type object"},
+          {R"("{")", "must be a valid JSON object"},
+          {"1", "must be of type object"}}},
+        {"failover",
+         array(object({required("address", email().failover(""))})),
          {{R"([{"address":"nope"}])", R"([{"address":""}])"}},
          {{R"([{}])", "\"x[0].address\" is required"}}},
-        {"path", mailbox_path(),
+        {"path",
+         mailbox_path(),
          {{R"("a/b")", R"("a/b")"}, {R"("/a")", R"("/a")"}},
          {{R"("somepath/abc/")", "\"x\" with value \"somepath/abc/\" matches the inverted pattern: /\\/{2,}|\\/$/"},
           {R"("a//b")", "matches the inverted pattern"},
           {R"("")", "is not allowed to be empty"}}},
     };
-    }
+}
 
-    void check_all(std::vector<Case> const& cases) {
-        for (Case const& c : cases) {
-            for (auto const& [input, converted] : c.accepted) {
-                Json values{{"x", Json::parse(input)}};
-                auto const problems = run(c.schema, values);
-                EXPECT_TRUE(problems.empty())
-                    << c.schema_name << " refused " << input << ": " << problems.front().message;
-                EXPECT_EQ(values["x"], Json::parse(converted)) << c.schema_name << " of " << input;
-            }
-            for (auto const& [input, message] : c.refused) {
-                Json values{{"x", Json::parse(input)}};
-                auto const problems = run(c.schema, values);
-                ASSERT_FALSE(problems.empty()) << c.schema_name << " accepted " << input;
-                EXPECT_NE(problems.front().message.find(message), std::string::npos)
-                    << c.schema_name << " of " << input << " says: " << problems.front().message;
-            }
+void check_all(std::vector<Case> const& cases) {
+    for (Case const& c : cases) {
+        for (auto const& [input, converted] : c.accepted) {
+            Json values{{"x", Json::parse(input)}};
+            auto const problems = run(c.schema, values);
+            EXPECT_TRUE(problems.empty()) << c.schema_name << " refused " << input << ": " << problems.front().message;
+            EXPECT_EQ(values["x"], Json::parse(converted)) << c.schema_name << " of " << input;
+        }
+        for (auto const& [input, message] : c.refused) {
+            Json values{{"x", Json::parse(input)}};
+            auto const problems = run(c.schema, values);
+            ASSERT_FALSE(problems.empty()) << c.schema_name << " accepted " << input;
+            EXPECT_NE(problems.front().message.find(message), std::string::npos)
+                << c.schema_name << " of " << input << " says: " << problems.front().message;
         }
     }
+}
 
-    TEST(Schema, ConvertsAndRefusesStrings) { check_all(text_cases()); }
-    TEST(Schema, ConvertsAndRefusesOtherKinds) { check_all(other_cases()); }
+TEST(Schema, ConvertsAndRefusesStrings) { check_all(text_cases()); }
+TEST(Schema, ConvertsAndRefusesOtherKinds) { check_all(other_cases()); }
 
-    TEST(Schema, ReportsAllProblemsWithCommaJoinedPaths) {
-        Field const to = required("to", array(object({required("address", email())})));
-        Field const limit_field = optional("limit", limit());
-        Json values = Json::parse(R"({"to":[{"address":"x"}],"limit":"0","zzz":1})");
-        auto const problems = validate({&to, &limit_field}, values, false);
-        ASSERT_EQ(problems.size(), 3u);
-        EXPECT_EQ(problems[0].path, "to,0,address");
-        EXPECT_EQ(problems[0].message, "\"to[0].address\" must be a valid email");
-        EXPECT_EQ(problems[1].path, "limit");
-        EXPECT_EQ(problems[2].message, "\"zzz\" is not allowed");
-    }
+TEST(Schema, ReportsAllProblemsWithCommaJoinedPaths) {
+    Field const to = required("to", array(object({required("address", email())})));
+    Field const limit_field = optional("limit", limit());
+    Json values = Json::parse(R"({"to":[{"address":"x"}],"limit":"0","zzz":1})");
+    auto const problems = validate({&to, &limit_field}, values, false);
+    ASSERT_EQ(problems.size(), 3u);
+    EXPECT_EQ(problems[0].path, "to,0,address");
+    EXPECT_EQ(problems[0].message, "\"to[0].address\" must be a valid email");
+    EXPECT_EQ(problems[1].path, "limit");
+    EXPECT_EQ(problems[2].message, "\"zzz\" is not allowed");
+}
 
-    TEST(Schema, IgnoresUnknownParametersWhereAllowed) {
-        Json values = Json::parse(R"({"page":3})");
-        EXPECT_TRUE(validate({}, values, true).empty());
-        EXPECT_EQ(validate({}, values, false).size(), 1u);
-    }
+TEST(Schema, IgnoresUnknownParametersWhereAllowed) {
+    Json values = Json::parse(R"({"page":3})");
+    EXPECT_TRUE(validate({}, values, true).empty());
+    EXPECT_EQ(validate({}, values, false).size(), 1u);
+}
 
-    TEST(Schema, FillsDefaultsForAbsentAndEmptyValues) {
-        Field const limit_field = optional("limit", limit().empty_is_absent());
-        Field const flag = optional("flag", boolean().default_to(false));
-        Field const list = optional("list", array(text()).default_to(EmptyArray{}));
-        Json values = Json::parse(R"({"limit":"","flag":""})");
-        EXPECT_TRUE(validate({&limit_field, &flag, &list}, values, false).empty());
-        EXPECT_EQ(values, Json::parse(R"({"limit":20,"flag":false,"list":[]})"));
-    }
+TEST(Schema, FillsDefaultsForAbsentAndEmptyValues) {
+    Field const limit_field = optional("limit", limit().empty_is_absent());
+    Field const flag = optional("flag", boolean().default_to(false));
+    Field const list = optional("list", array(text()).default_to(EmptyArray{}));
+    Json values = Json::parse(R"({"limit":"","flag":""})");
+    EXPECT_TRUE(validate({&limit_field, &flag, &list}, values, false).empty());
+    EXPECT_EQ(values, Json::parse(R"({"limit":20,"flag":false,"list":[]})"));
+}
 
-    TEST(Schema, LimitsMailboxPathLevelsAndLengths) {
-        auto const problems_of = [](std::string path) {
-            Json values{{"x", std::move(path)}};
-            return run(mailbox_path(), values);
-        };
-        std::string deep = "a";
-        for (int i = 1; i < 128; ++i) deep += "/a";
-        EXPECT_TRUE(problems_of(deep).empty());
-        EXPECT_EQ(problems_of(deep + "/a").front().message, "The mailbox path cannot be more than 128 levels deep");
-        EXPECT_TRUE(problems_of(std::string(512, 'a')).empty());
-        EXPECT_EQ(problems_of("a/" + std::string(513, 'a')).front().message,
-                  "Any part of the mailbox path cannot be longer than 512 chars long");
-    }
+TEST(Schema, LimitsMailboxPathLevelsAndLengths) {
+    auto const problems_of = [](std::string path) {
+        Json values{{"x", std::move(path)}};
+        return run(mailbox_path(), values);
+    };
+    std::string deep = "a";
+    for (int i = 1; i < 128; ++i) deep += "/a";
+    EXPECT_TRUE(problems_of(deep).empty());
+    EXPECT_EQ(problems_of(deep + "/a").front().message, "The mailbox path cannot be more than 128 levels deep");
+    EXPECT_TRUE(problems_of(std::string(512, 'a')).empty());
+    EXPECT_EQ(problems_of("a/" + std::string(513, 'a')).front().message,
+              "Any part of the mailbox path cannot be longer than 512 chars long");
+}
 
-    TEST(Schema, RefusesJsonNestedTooDeep) {
-        EXPECT_TRUE(parse_json(std::string(64, '[') + std::string(64, ']')).has_value());
-        EXPECT_FALSE(parse_json(std::string(65, '[') + std::string(65, ']')).has_value());
-        EXPECT_TRUE(parse_json("\"" + std::string(100, '[') + "\"").has_value());
-        EXPECT_FALSE(parse_json("{").has_value());
-        EXPECT_FALSE(parse_json("\"\xff\"").has_value());
-    }
+TEST(Schema, RefusesJsonNestedTooDeep) {
+    EXPECT_TRUE(parse_json(std::string(64, '[') + std::string(64, ']')).has_value());
+    EXPECT_FALSE(parse_json(std::string(65, '[') + std::string(65, ']')).has_value());
+    EXPECT_TRUE(parse_json("\"" + std::string(100, '[') + "\"").has_value());
+    EXPECT_FALSE(parse_json("{").has_value());
+    EXPECT_FALSE(parse_json("\"\xff\"").has_value());
+}
 
-    TEST(Schema, PrintsDatesWithMilliseconds) {
-        EXPECT_EQ(iso_date(1704103200007), "2024-01-01T10:00:00.007Z");
-        EXPECT_EQ(iso_date(-1), "1969-12-31T23:59:59.999Z");
-    }
+TEST(Schema, PrintsDatesWithMilliseconds) {
+    EXPECT_EQ(iso_date(1704103200007), "2024-01-01T10:00:00.007Z");
+    EXPECT_EQ(iso_date(-1), "1969-12-31T23:59:59.999Z");
+}
 
 }  // namespace
 }  // namespace mallard::http
