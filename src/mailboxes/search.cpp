@@ -106,6 +106,32 @@ bool may_need_bytes(Node const& node) {
            std::ranges::any_of(node.children, may_need_bytes);
 }
 
+// Rows outside of these cannot match: what a set at the top, or in an AND at the top, leaves. None: all may match.
+// UID SEARCH UID 7 then looks at one row, however large the mailbox.
+std::optional<RangeSet> rows_that_may_match(SearchKey const& key, store::MailboxIndex const& mailbox) {
+    if (key.kind == Kind::and_) {
+        std::optional<RangeSet> fewest;
+        for (auto const& child : key.children) {
+            auto rows = rows_that_may_match(child, mailbox);
+            if (rows && (!fewest || rows->count() < fewest->count())) fewest = std::move(rows);
+        }
+        return fewest;
+    }
+    if (key.kind != Kind::rows && key.kind != Kind::uids) return std::nullopt;
+    RangeSet rows;
+    for (auto const& range : key.set.ranges()) {
+        bool const by_uid = key.kind == Kind::uids;
+        std::uint64_t const first = by_uid ? mailbox.lower_bound(range.first) : range.first - 1;
+        std::uint64_t end = mailbox.size();
+        if (by_uid && range.last != std::numeric_limits<store::Uid>::max())
+            end = mailbox.lower_bound(range.last + 1);
+        else if (!by_uid)
+            end = std::min<std::uint64_t>(end, range.last);
+        if (first < end) rows.add(static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(end - 1));
+    }
+    return rows;
+}
+
 bool match_day(Kind before, Kind on, SearchKey const& key, TimeMs when) {
     if (key.kind == before) return when < key.from;
     if (key.kind == on) return when >= key.from && when < key.to;
@@ -202,9 +228,13 @@ public:
         : store_(store), mailbox_(mailbox), root_(prepare(key, mailbox)), evaluator_(now), cancelled_(cancelled) {}
 
     Result<SearchResult> run() {
-        for (std::uint32_t first = 0; first < mailbox_.size(); first += block_rows) {
-            MALLARD_TRY(ask_cancelled());
-            MALLARD_TRY(run_block(first, std::min(first + block_rows, mailbox_.size())));
+        if (mailbox_.size() == 0) return std::move(result_);
+        auto const rows = rows_that_may_match(*root_.key, mailbox_).value_or(RangeSet{{0, mailbox_.size() - 1}});
+        for (auto const& range : rows.ranges()) {
+            for (std::uint32_t first = range.first; first <= range.last; first += block_rows) {
+                MALLARD_TRY(ask_cancelled());
+                MALLARD_TRY(run_block(first, std::min(first + block_rows, range.last + 1)));
+            }
         }
         return std::move(result_);
     }

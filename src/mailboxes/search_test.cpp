@@ -65,6 +65,19 @@ TEST_F(SearchTest, AnswersFromTheIndex) {
     EXPECT_EQ(found(number_key(Kind::older, 2 * 86'400)), (Uids{1, 2}));
 }
 
+TEST_F(SearchTest, LooksOnlyAtTheRowsOfASet) {
+    SearchKey const first_two{.kind = Kind::rows, .set = {{1, 2}}};
+    SearchKey const last_two{.kind = Kind::uids, .set = {{2, UINT32_MAX}}};
+    EXPECT_EQ(found(last_two), (Uids{2, 3}));
+    EXPECT_EQ(found({.kind = Kind::uids, .set = {{9, 12}}}), Uids());
+    EXPECT_EQ(found({.kind = Kind::rows, .set = {{4, 4}}}), Uids());
+    EXPECT_EQ(found(tree(Kind::and_, {first_two, last_two})), (Uids{2}));
+    EXPECT_EQ(found(tree(Kind::and_, {tree(Kind::and_, {first_two}), flag_key(store::seen)})), (Uids{1}));
+    EXPECT_EQ(found(tree(Kind::or_, {{.kind = Kind::rows, .set = {{1, 1}}}, {.kind = Kind::uids, .set = {{3, 3}}}})),
+              (Uids{1, 3}));
+    EXPECT_EQ(found(no(first_two)), (Uids{3}));
+}
+
 TEST_F(SearchTest, ComparesWholeDays) {
     EXPECT_EQ(found(day_key(Kind::on, monday)), (Uids{1}));
     EXPECT_EQ(found(day_key(Kind::before, monday)), Uids());
