@@ -12,8 +12,8 @@
 
 namespace bench {
 
-// A source address has some 28,000 ports to connect from.
-constexpr std::uint64_t per_source = 20'000;
+// A source address has some 28,000 ports to connect from, and servers limit the connections of one.
+constexpr std::uint64_t per_source = 9'000;
 
 // Holds `operations` connections that are logged in, have INBOX selected and sit in IDLE; prints when all are there,
 // then waits: whoever measures the server's memory does so now.
