@@ -154,6 +154,10 @@ Result<void> Server::listen_imap() {
     config.max_mb = static_cast<std::uint64_t>(s.integer("imap.maxMB"));
     config.max_line_length = static_cast<std::size_t>(s.integer("imap.maxLineLength"));
     config.disable_starttls = s.flag("imap.disableSTARTTLS");
+    config.name = s.text("imap.name");
+    config.vendor = s.text("imap.vendor");
+    config.login_timeout = std::chrono::seconds(s.integer("imap.loginTimeout"));
+    config.idle_timeout = std::chrono::seconds(s.integer("imap.idleTimeout"));
     config.allow_plaintext = s.flag("auth.allow_plaintext");
     auto const handler =
         imap::make_handler(config, *core_->mailboxes, *core_->accounts, core_->store->events(), core_->clock, *net_);
@@ -166,6 +170,8 @@ Result<void> Server::listen_pop3() {
     if (!s.flag("pop3.enabled")) return {};
     pop3::Pop3Config config;
     config.stls = !s.flag("pop3.disableSTARTTLS");
+    config.name = s.text("pop3.name");
+    if (!s.flag("pop3.disableVersionString")) config.implementation = "Mallard-v" MALLARD_VERSION;
     config.plaintext_allowed = s.flag("auth.allow_plaintext");
     config.messages_max = static_cast<std::size_t>(s.integer("pop3.maxMessages"));
     auto const handler =
