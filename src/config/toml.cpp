@@ -15,6 +15,7 @@
 #include <iterator>
 
 #include "config/settings.hpp"
+#include "config/toml_text.hpp"
 
 namespace mallard::config {
 
@@ -90,6 +91,9 @@ void walk(toml::table const& table, std::string const& prefix, Leaf const& leaf)
 
 Mistakes Settings::read_toml(std::string_view toml_text, std::string const& file_name) {
     if (toml_text.size() > file_bytes_max) return {{file_name, "is larger than 1 MiB: this is no configuration"}};
+    // toml++ 3.3 runs into undefined behaviour on some of these ("5U" and U+036A).
+    if (auto const fault = find_fault(toml_text))
+        return {{fmt::format("{}:{}", file_name, fault->line), std::string(fault->what)}};
     auto const parsed = toml::parse(toml_text);
     if (!parsed) {
         auto const& error = parsed.error();
