@@ -16,7 +16,10 @@ namespace mallard::store::embedded {
 
 namespace {
 constexpr std::size_t problems_max = 1000;  // told in words; more are counted
-}
+
+bool is_damage(Result<void> const& status) { return !status && status.error().kind == ErrorKind::corrupt; }
+
+}  // namespace
 
 MailCheck::MailCheck(kv::Engine& engine, Content& content, ContentSweep& sweep, bool repair, Progress const& progress)
     : engine_(engine), content_(content), sweep_(sweep), repair_(repair), progress_(progress), view_(engine.view()) {}
@@ -61,6 +64,7 @@ Result<void> MailCheck::read_mailboxes() {
         auto const loaded = load_mailbox(engine_, id, view_.get());
         if (!loaded) {
             problem(fmt::format("Mailbox {} cannot be read: {}", id.hex(), loaded.error().context));
+            rows_known_ = false;
             continue;
         }
         auto const& info = loaded->index->info;
@@ -145,7 +149,66 @@ Result<void> MailCheck::read_records() {
         if (!decode_record(cursor->value(), want_all, record))
             problem(fmt::format("The record of body {} cannot be read", ref));
     }
-    return cursor->status();
+    if (auto const status = cursor->status(); !is_damage(status)) return status;
+    return read_unseen_records();
+}
+
+// The unseen of a table lie behind a place that ended the scan: they are asked for one by one.
+
+Result<void> MailCheck::read_unseen_records() {
+    MessageRecord record;
+    for (auto& [ref, body] : bodies_) {
+        if (body.rows == 0 || body.has_record) continue;
+        auto const value = engine_.get(table_record, key_of(ref), view_.get());
+        if (!value && value.error().kind != ErrorKind::corrupt) return std::unexpected(value.error());
+        body.has_record = !value || value->has_value();
+        if (!value || (*value && !decode_record(**value, want_all, record)))
+            problem(fmt::format("The record of body {} cannot be read", ref));
+    }
+    return {};
+}
+
+Result<void> MailCheck::read_unseen_bodies() {
+    layouts_known_ = false;  // a body that nothing refers to can lie there too
+    std::vector<BodyRef> unseen;
+    for (auto const& [ref, body] : bodies_)
+        if (body.rows > 0 && !body.has_bytes) unseen.push_back(ref);
+    std::string octets;
+    for (BodyRef const ref : unseen) {
+        auto const value = engine_.get(table_body, key_of(ref), view_.get());
+        if (!value && value.error().kind != ErrorKind::corrupt) return std::unexpected(value.error());
+        if (!value) {
+            body_problem(ref, value.error());
+        } else if (*value) {
+            ++report_.bodies;
+            MALLARD_TRY(read_body_piece(key_of(ref), **value, octets));
+        }
+    }
+    return {};
+}
+
+Result<void> MailCheck::read_unseen_leaves() {
+    std::string octets;
+    for (auto& [hash, leaf] : leaves_) {
+        if (leaf.bodies == 0 || leaf.found == leaf.size) continue;
+        leaf.found = 0;
+        for (std::uint32_t n = 0; n < piece_count(leaf.size, piece_bytes_max); ++n) {
+            std::string const key = leaf_key(hash, n);
+            auto const value = engine_.get(table_leaf, key, view_.get());
+            if (!value && value.error().kind != ErrorKind::corrupt) return std::unexpected(value.error());
+            if (!value || !*value) continue;
+            octets.clear();
+            auto const piece = open_piece(key, **value);
+            if (piece && unpack_piece(*piece, octets)) leaf.found += octets.size();
+        }
+    }
+    return {};
+}
+
+void MailCheck::body_problem(BodyRef ref, Error const& error) {
+    problem(fmt::format("Body {} cannot be read: {}", ref, error.context));
+    bodies_[ref].has_bytes = true;
+    layouts_known_ = false;
 }
 
 Result<void> MailCheck::read_bodies() {
@@ -159,8 +222,10 @@ Result<void> MailCheck::read_bodies() {
                 progress_(report_.bodies, std::max<std::uint64_t>(report_.bodies, bodies_.size()));
         }
     }
+    auto status = cursor->status();
+    if (is_damage(status)) status = read_unseen_bodies();
     if (progress_) progress_(report_.bodies, report_.bodies);
-    return cursor->status();
+    return status;
 }
 
 Result<void> MailCheck::read_body_piece(std::string_view key, std::string_view value, std::string& octets) {
@@ -170,8 +235,7 @@ Result<void> MailCheck::read_body_piece(std::string_view key, std::string_view v
     auto const piece = open_piece(key, value);
     auto const read = piece ? unpack_piece(*piece, octets) : std::unexpected(piece.error());
     if (!read) {
-        problem(fmt::format("Body {} cannot be read: {}", ref, read.error().context));
-        bodies_[ref].has_bytes = true;
+        body_problem(ref, read.error());
         return {};
     }
     if (key.size() != 8) return {};
@@ -181,7 +245,7 @@ Result<void> MailCheck::read_body_piece(std::string_view key, std::string_view v
     if (!piece->layout.empty()) {
         auto decoded = decode_layout(piece->layout);
         if (!decoded) {
-            problem(fmt::format("Body {} cannot be read: {}", ref, decoded.error().context));
+            body_problem(ref, decoded.error());
             return {};
         }
         layout = std::move(*decoded);
@@ -189,8 +253,11 @@ Result<void> MailCheck::read_body_piece(std::string_view key, std::string_view v
     if (body.rows > 0 && layout.size != body.size)
         problem(fmt::format("Body {} has {} octets, its message says {}", ref, layout.size, body.size));
     for (std::uint32_t n = 1; n < piece_count(layout.own_size(), piece_bytes_max); ++n) {
-        MALLARD_TRY_ASSIGN(auto const more, engine_.get(table_body, body_key(ref, n), view_.get()));
-        if (!more) problem(fmt::format("Body {} cannot be read: piece {} is missing", ref, n));
+        auto const more = engine_.get(table_body, body_key(ref, n), view_.get());
+        if (!more)
+            body_problem(ref, more.error());
+        else if (!*more)
+            problem(fmt::format("Body {} cannot be read: piece {} is missing", ref, n));
     }
     for (auto const& hash : layout.leaves()) {
         Leaf& leaf = leaves_[hash];
@@ -211,7 +278,8 @@ Result<void> MailCheck::read_leaves() {
         if (!read) problem(fmt::format("Part {} cannot be read: {}", hex_encode(hash), read.error().context));
         leaves_[hash].found += octets.size();
     }
-    return cursor->status();
+    if (auto const status = cursor->status(); !is_damage(status)) return status;
+    return read_unseen_leaves();
 }
 
 Result<void> MailCheck::correct(kv::Table table, std::string_view key, std::int64_t by) {
@@ -224,6 +292,7 @@ Result<void> MailCheck::correct(kv::Table table, std::string_view key, std::int6
 }
 
 Result<void> MailCheck::compare_storage() {
+    if (!rows_known_) return {};
     auto const cursor = engine_.scan(table_storage, {}, view_.get());
     std::unordered_map<UserId, std::int64_t> counted;
     for (; cursor->valid(); cursor->next()) counted[UserId::from_bytes(cursor->key())] = counter_value(cursor->value());
@@ -249,6 +318,7 @@ Result<void> MailCheck::compare_bodies() {
         if (incoming_bodies_.contains(ref)) continue;
         if (body.rows > 0 && !body.has_record) problem(fmt::format("The record of body {} is missing", ref));
         if (body.rows > 0 && !body.has_bytes) problem(fmt::format("The bytes of body {} are missing", ref));
+        if (!rows_known_) continue;
         auto const it = counted.find(ref);
         std::int64_t const references = 1 + (it == counted.end() ? 0 : it->second) + body.logged;
         if (body.rows == 0 && body.losses == 0) {
@@ -275,6 +345,7 @@ Result<void> MailCheck::compare_leaves() {
         std::int64_t const references = counted[hash];
         if (leaf.bodies > 0 && leaf.found != leaf.size)
             problem(fmt::format("Part {} is not whole: {} of {} octets", hex_encode(hash), leaf.found, leaf.size));
+        if (!layouts_known_) continue;
         if (leaf.bodies == 0) {
             if (incoming_leaves_.contains(hash)) continue;
             problem(fmt::format("Part {} belongs to no message", hex_encode(hash)));

@@ -1,6 +1,9 @@
 #pragma once
 // MailCheck: verifies every invariant of the mail store in one consistent view, while the store is in use, and repairs
 // what can be: counters by the difference, and what nothing points at by freeing it.
+// - A place of the disk that cannot be read costs what lies there, never the check.
+// - While a mailbox cannot be read, what belongs to it is not known: no body is freed then, nor a counter corrected.
+// - While a body cannot be read, what parts it has is not known: no part is freed then, nor its counter corrected.
 
 #include <functional>
 #include <unordered_map>
@@ -42,6 +45,10 @@ private:
     Result<void> read_ref_log();
     Result<void> read_records();
     Result<void> read_bodies();
+    Result<void> read_unseen_records();
+    Result<void> read_unseen_bodies();
+    Result<void> read_unseen_leaves();
+    void body_problem(BodyRef ref, Error const& error);
     Result<void> read_body_piece(std::string_view key, std::string_view value, std::string& octets);
     Result<void> read_leaves();
     Result<void> compare_storage();
@@ -64,6 +71,7 @@ private:
     std::unordered_set<BodyRef> incoming_bodies_;
     std::unordered_set<std::string> incoming_leaves_;
     std::unordered_set<ObjectId> mailboxes_;
+    bool rows_known_ = true, layouts_known_ = true;
 };
 
 }  // namespace mallard::store::embedded
