@@ -13,6 +13,7 @@
 #include "imap/fetch_render.hpp"
 #include "imap/flags.hpp"
 #include "imap_proto/output.hpp"
+#include "net/workers.hpp"
 
 namespace mallard::imap {
 
@@ -104,36 +105,29 @@ public:
 
     Needs const& needs() const { return needs_; }
 
-    // Items of the index alone.
-    void render(std::span<Target const> targets, std::string& out) const {
+    bool is_large(Target const& target) const {
+        return needs_.contents > 0 && target.row->size * needs_.contents > batch_bytes;
+    }
+
+    Result<void> render(std::span<Target const> targets, std::string& out) const {
+        if (needs_.contents > 0) return render_bodies(targets, out);
+        if (needs_.record != 0) return render_records(targets, out);
         for (Target const& target : targets) append_response(out, request_.items, *newest_, target, {}, {});
+        return {};
     }
 
-    // Items of index and record.
-    Result<void> render_records(std::span<Target const> targets, std::string& out) const {
-        return store_.records(mailbox_, rows(targets), needs_.record,
-                              [&](std::size_t i, store::MessageRecord const& record) {
-                                  append_response_begin(out, targets[i].number);
-                                  bool first = true;
-                                  for (FetchItem const& item : request_.items) {
-                                      if (!first) out += ' ';
-                                      first = false;
-                                      append_item(out, item, *newest_, *targets[i].row, record.envelope, record.body,
-                                                  record.body_structure);
-                                  }
-                                  out += ")\r\n";
-                              });
+    // Two batches, the second on another worker if one is free: unpacking is most of the work.
+    Result<void> render_two(std::span<Target const> first, std::span<Target const> second, std::string& out) const {
+        Result<void> one, two;
+        std::string more;
+        session_.services().workers->both(
+            net::Pool::commands, [&] { one = render(first, out); }, [&] { two = render(second, more); });
+        MALLARD_TRY(one);
+        out += more;
+        return two;
     }
-
-    // A batch of small messages with octets.
-    Result<void> render_bodies(std::span<Target const> targets, std::string& out) {
-        MALLARD_TRY_ASSIGN(std::vector<Known> const known, read_records(targets));
-        return store_.bodies(mailbox_, rows(targets), [&](std::size_t i, std::optional<std::string_view> octets) {
-            if (!octets || (needs_.record != 0 && !known[i].found)) return;  // gone meanwhile
-            std::size_t const before = out.size();
-            append_response(out, request_.items, *newest_, targets[i], known[i], *octets);
-            sent_ += out.size() - before;
-        });
+    bool worth_two() const {
+        return (needs_.contents > 0 || needs_.record != 0) && session_.services().workers != nullptr;
     }
 
     Result<std::vector<Known>> read_records(std::span<Target const> targets) const {
@@ -167,6 +161,31 @@ public:
     }
 
 private:
+    // Items of index and record.
+    Result<void> render_records(std::span<Target const> targets, std::string& out) const {
+        return store_.records(mailbox_, rows(targets), needs_.record,
+                              [&](std::size_t i, store::MessageRecord const& record) {
+                                  append_response_begin(out, targets[i].number);
+                                  bool first = true;
+                                  for (FetchItem const& item : request_.items) {
+                                      if (!first) out += ' ';
+                                      first = false;
+                                      append_item(out, item, *newest_, *targets[i].row, record.envelope, record.body,
+                                                  record.body_structure);
+                                  }
+                                  out += ")\r\n";
+                              });
+    }
+
+    // A batch of small messages with octets.
+    Result<void> render_bodies(std::span<Target const> targets, std::string& out) const {
+        MALLARD_TRY_ASSIGN(std::vector<Known> const known, read_records(targets));
+        return store_.bodies(mailbox_, rows(targets), [&](std::size_t i, std::optional<std::string_view> octets) {
+            if (!octets || (needs_.record != 0 && !known[i].found)) return;  // gone meanwhile
+            append_response(out, request_.items, *newest_, targets[i], known[i], *octets);
+        });
+    }
+
     static std::vector<store::Row const*> rows(std::span<Target const> targets) {
         std::vector<store::Row const*> out;
         out.reserve(targets.size());
@@ -254,39 +273,46 @@ Reply stream_message(Session& session, Request& request, FetchRequest const& par
     co_yield std::move(out);
 }
 
+// Takes one batch, or two, from the rest.
+Result<void> render_next(Fetcher& fetcher, std::span<Target const>& rest, std::string& out) {
+    std::size_t const contents = fetcher.needs().contents;
+    std::size_t const before = out.size();
+    auto const take = [&] {
+        auto const batch = rest.first(batch_size(rest, contents));
+        rest = rest.subspan(batch.size());
+        return batch;
+    };
+    auto const first = take();
+    Result<void> done;
+    if (rest.empty() || fetcher.is_large(rest[0]) || !fetcher.worth_two())
+        done = fetcher.render(first, out);
+    else
+        done = fetcher.render_two(first, take(), out);
+    if (contents == 0 || !done) return done;
+    fetcher.count_sent(out.size() - before);
+    return {};
+}
+
 // Everything after the checks: yields the responses.
 Reply respond(Session& session, Request& request, FetchRequest const& parsed, store::Snapshot newest,
               std::vector<Target> targets) {
     Fetcher fetcher(session, parsed, std::move(newest));
-    Needs const needs = fetcher.needs();
     std::string out;
-    for (std::size_t at = 0; at < targets.size();) {
-        std::span<Target const> const rest(targets.data() + at, targets.size() - at);
-        std::size_t const n = batch_size(rest, needs.contents);
-        std::span<Target const> const batch = rest.first(n);
-        at += n;
-        if (needs.contents > 0 && batch[0].row->size * needs.contents > batch_bytes) {
+    for (std::span<Target const> rest = targets; !rest.empty();) {
+        if (fetcher.is_large(rest[0])) {
             if (!out.empty()) {
                 co_yield std::move(out);
                 out.clear();
             }
-            Reply pieces = stream_message(session, request, parsed, fetcher, batch[0]);
+            Reply pieces = stream_message(session, request, parsed, fetcher, rest[0]);
             while (std::string* piece = pieces.next()) co_yield std::move(*piece);
             if (request.broken || request.outcome.status != Status::ok) co_return;
-        } else {
-            Result<void> done;
-            if (needs.contents > 0)
-                done = fetcher.render_bodies(batch, out);
-            else if (needs.record != 0)
-                done = fetcher.render_records(batch, out);
-            else
-                fetcher.render(batch, out);
-            if (!done) {
-                request.outcome = failed(session, done.error());
-                break;
-            }
+            rest = rest.subspan(1);
+        } else if (auto done = render_next(fetcher, rest, out); !done) {
+            request.outcome = failed(session, done.error());
+            break;
         }
-        if (needs.contents > 0) {
+        if (fetcher.needs().contents > 0) {
             if (auto charged = fetcher.charge(); !charged && charged.error().kind != ErrorKind::rate_limited) {
                 request.outcome = failed(session, charged.error());
                 break;

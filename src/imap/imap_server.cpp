@@ -30,7 +30,9 @@ struct Server {
 
     Server(ImapConfig c, mailboxes::Mailboxes& mailboxes, accounts::Accounts& accounts, store::Events& events,
            Clock const& clock, net::Server& net_server)
-        : config(std::move(c)), services{mailboxes, accounts, events, clock, config}, net(net_server) {}
+        : config(std::move(c)),
+          services{mailboxes, accounts, events, clock, config, &net_server.workers()},
+          net(net_server) {}
 };
 
 struct Client {

@@ -25,6 +25,10 @@
 #include "store/events.hpp"
 #include "store/index.hpp"
 
+namespace mallard::net {
+class Workers;
+}
+
 namespace mallard::imap {
 
 using net::Reply;
@@ -36,6 +40,7 @@ struct Services {
     store::Events& events;
     Clock const& clock;
     ImapConfig const& config;
+    net::Workers* workers = nullptr;  // for commands that can use two
 };
 
 enum class State : std::uint8_t { not_authenticated = 1, authenticated = 2, selected = 4, logout = 8 };

@@ -155,6 +155,41 @@ void Workers::post(Pool pool, std::function<void()> work) {
     (pool == Pool::commands ? impl_->commands : impl_->long_work).post(std::move(work));
 }
 
+void Workers::both(Pool pool, std::function<void()> const& own, std::function<void()> other) {
+    struct Half {
+        std::function<void()> work;
+        std::exception_ptr failure;
+        std::atomic<bool> taken{false}, done{false};
+        void run() {
+            try {
+                work();
+            } catch (...) {
+                failure = std::current_exception();
+            }
+        }
+    };
+    auto const half = std::make_shared<Half>();
+    half->work = std::move(other);
+    post(pool, [half] {
+        if (half->taken.exchange(true)) return;  // too late: `work` may look at what is gone
+        half->run();
+        half->done.store(true);
+        half->done.notify_one();
+    });
+    std::exception_ptr failure;
+    try {
+        own();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (half->taken.exchange(true))
+        half->done.wait(false);
+    else if (!failure)
+        half->run();
+    if (failure) std::rethrow_exception(failure);
+    if (half->failure) std::rethrow_exception(half->failure);
+}
+
 void Workers::wait_for_runs() {
     while (impl_->runs.load(std::memory_order_acquire) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }

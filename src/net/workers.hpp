@@ -25,6 +25,9 @@ public:
 
     Async<void> run(Pool pool, std::function<void()> work);  // rethrows what work threw
     void post(Pool pool, std::function<void()> work);        // must not throw: what it throws is logged
+    // For work on a worker that can be halved: does `own` here and `other` on a second worker, or here too when none
+    // has taken it by then. Returns when both are done; rethrows what they threw. So it never waits for a thread.
+    void both(Pool pool, std::function<void()> const& own, std::function<void()> other);
     void wait_for_runs();  // until no coroutine waits in run(): after that, network threads may go
 
     // auto r = co_await workers.call(Pool::commands, [&] { return session.execute(command); });

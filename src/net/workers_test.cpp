@@ -37,6 +37,28 @@ TEST(Workers, PassOnWhatTheWorkThrows) {
                  std::runtime_error);
 }
 
+TEST(Workers, DoTwoHalvesAtOnceOrAloneWhenNobodyHelps) {
+    for (std::size_t const threads : {1u, 4u}) {
+        Workers workers(threads, 1);
+        run_blocking([](Workers& pool) -> Async<void> {
+            for (int round = 0; round < 200; ++round) {
+                int first = 0, second = 0;
+                co_await pool.run(Pool::commands,
+                                  [&] { pool.both(Pool::commands, [&] { first = 1; }, [&] { second = 2; }); });
+                EXPECT_EQ(first + second, 3);
+            }
+        }(workers));
+    }
+}
+
+TEST(Workers, PassOnWhatEitherHalfThrows) {
+    Workers workers(2, 1);
+    auto const nothing = [] {};
+    auto const bug = [] { throw std::runtime_error("bug"); };
+    EXPECT_THROW(workers.both(Pool::commands, bug, nothing), std::runtime_error);
+    EXPECT_THROW(workers.both(Pool::commands, nothing, bug), std::runtime_error);
+}
+
 TEST(Workers, RunAsManyBlockingThingsAtOnceAsTheyHaveThreads) {
     constexpr int threads = 16;
     std::latch all(threads);
