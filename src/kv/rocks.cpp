@@ -102,6 +102,7 @@ rocksdb::DBOptions database_options(RocksOptions const& options) {
     db.create_if_missing = options.create;
     db.create_missing_column_families = true;
     db.max_open_files = open_files_max;
+    db.advise_random_on_open = false;  // the system reads ahead of who goes in order, and sees who does not
     db.skip_stats_update_on_db_open = true;
     db.skip_checking_sst_file_sizes_on_db_open = true;
     db.max_total_wal_size = wal_bytes_max;
