@@ -79,6 +79,11 @@ public:
     std::string_view rest() const { return rest_; }
 
     std::uint64_t varint() {
+        if (!rest_.empty() && !(rest_.front() & 0x80)) {  // most are short
+            auto const v = static_cast<std::uint8_t>(rest_.front());
+            rest_.remove_prefix(1);
+            return v;
+        }
         std::uint64_t v = 0;
         for (unsigned shift = 0; shift < 64; shift += 7) {
             if (rest_.empty()) break;
@@ -121,8 +126,26 @@ private:
 };
 
 // A column: numbers, as runs of equal values where that is shorter. What is sequential is packed as differences first.
+enum class ColumnForm : std::uint8_t { plain = 0, runs = 1 };
 void put_column(std::string& out, std::span<std::uint64_t const> values);
-bool get_column(ByteReader& in, std::span<std::uint64_t> values);  // false: damaged
+
+// Calls set(i, value) for each of a column's numbers. false: damaged.
+template <class Set>
+bool get_column(ByteReader& in, std::size_t count, Set&& set) {
+    auto const form = static_cast<ColumnForm>(in.byte());
+    if (form == ColumnForm::plain) {
+        for (std::size_t i = 0; i < count; ++i) set(i, in.varint());
+        return in.ok();
+    }
+    if (form != ColumnForm::runs) return false;
+    for (std::size_t i = 0; i < count;) {
+        std::uint64_t const run = in.varint();
+        std::uint64_t const value = in.varint();
+        if (!in.ok() || run == 0 || run > count - i) return false;
+        for (std::size_t const end = i + run; i < end; ++i) set(i, value);
+    }
+    return in.ok();
+}
 
 // A list of numbers that mostly grow by a constant step: 100,000 consecutive body references take a few octets.
 void put_numbers(std::string& out, std::span<std::uint64_t const> numbers);

@@ -19,15 +19,12 @@ std::uint64_t id_process(ObjectId const& id) {
 std::uint64_t id_counter(ObjectId const& id) {
     return std::uint64_t{id.bytes[9]} << 16 | std::uint64_t{id.bytes[10]} << 8 | id.bytes[11];
 }
-ObjectId make_id(std::uint64_t seconds, std::uint64_t process, std::uint64_t counter) {
-    ObjectId id;
-    for (int i = 0; i < 4; ++i) id.bytes[i] = static_cast<std::uint8_t>(seconds >> (24 - 8 * i));
-    for (int i = 0; i < 5; ++i) id.bytes[4 + i] = static_cast<std::uint8_t>(process >> (32 - 8 * i));
-    for (int i = 0; i < 3; ++i) id.bytes[9 + i] = static_cast<std::uint8_t>(counter >> (16 - 8 * i));
-    return id;
+template <std::size_t begin, std::size_t end>
+void set_id(ObjectId& id, std::uint64_t value) {
+    for (std::size_t i = end; i-- > begin; value >>= 8) id.bytes[i] = static_cast<std::uint8_t>(value);
 }
 
-// Calls field(row, value&) both ways: writing packs the differences to the row before, reading adds them up.
+// Writing packs the differences to the row before, reading adds them up.
 template <class Get>
 void put_differences(std::string& out, std::span<Row const> rows, std::vector<std::uint64_t>& column, Get get) {
     std::uint64_t previous = 0;
@@ -39,14 +36,12 @@ void put_differences(std::string& out, std::span<Row const> rows, std::vector<st
     put_column(out, column);
 }
 template <class Set>
-bool get_differences(ByteReader& in, std::vector<Row>& rows, std::vector<std::uint64_t>& column, Set set) {
-    if (!get_column(in, column)) return false;
+bool get_differences(ByteReader& in, std::vector<Row>& rows, Set set) {
     std::uint64_t value = 0;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        value += static_cast<std::uint64_t>(unzigzag(column[i]));
+    return get_column(in, rows.size(), [&](std::size_t i, std::uint64_t step) {
+        value += static_cast<std::uint64_t>(unzigzag(step));
         set(rows[i], value);
-    }
-    return true;
+    });
 }
 
 void put_rows(std::string& out, std::span<Row const> rows, bool with_modseq) {
@@ -74,28 +69,20 @@ bool get_rows(ByteReader& in, std::vector<Row>& rows, bool with_modseq) {
     std::uint64_t const count = in.varint();
     if (!in.ok() || count > packed_numbers_max) return false;
     rows.resize(count);
-    std::vector<std::uint64_t> column(count);
-    auto differences = [&](auto set) { return get_differences(in, rows, column, set); };
-    auto values = [&](auto set) {
-        if (!get_column(in, column)) return false;
-        for (std::size_t i = 0; i < rows.size(); ++i) set(rows[i], column[i]);
-        return true;
+    auto const differences = [&](auto set) { return get_differences(in, rows, set); };
+    auto const values = [&](auto set) {
+        return get_column(in, rows.size(), [&](std::size_t i, std::uint64_t v) { set(rows[i], v); });
     };
-    if (!differences([](Row& r, std::uint64_t v) { r.uid = static_cast<Uid>(v); }) ||
-        !differences([](Row& r, std::uint64_t v) { r.body = v; }) ||
-        !values([](Row& r, std::uint64_t v) { r.size = v; }) ||
-        !differences([](Row& r, std::uint64_t v) { r.internal_date = static_cast<TimeMs>(v * 1000); }) ||
-        !values([](Row& r, std::uint64_t v) { r.system = static_cast<std::uint8_t>(v); }) ||
-        !values([](Row& r, std::uint64_t v) { r.keywords.low = v; }) ||
-        !values([](Row& r, std::uint64_t v) { r.keywords.high = v; }))
-        return false;
-    std::vector<std::uint64_t> seconds(count), process(count);
-    std::size_t i = 0, j = 0, k = 0;
-    return differences([&](Row&, std::uint64_t v) { seconds[i++] = v; }) &&
-           differences([&](Row&, std::uint64_t v) { process[j++] = v; }) && differences([&](Row& r, std::uint64_t v) {
-               r.id = MessageId(make_id(seconds[k], process[k], v));
-               ++k;
-           }) &&
+    return differences([](Row& r, std::uint64_t v) { r.uid = static_cast<Uid>(v); }) &&
+           differences([](Row& r, std::uint64_t v) { r.body = v; }) &&
+           values([](Row& r, std::uint64_t v) { r.size = v; }) &&
+           differences([](Row& r, std::uint64_t v) { r.internal_date = static_cast<TimeMs>(v * 1000); }) &&
+           values([](Row& r, std::uint64_t v) { r.system = static_cast<std::uint8_t>(v); }) &&
+           values([](Row& r, std::uint64_t v) { r.keywords.low = v; }) &&
+           values([](Row& r, std::uint64_t v) { r.keywords.high = v; }) &&
+           differences([](Row& r, std::uint64_t v) { set_id<0, 4>(r.id, v); }) &&
+           differences([](Row& r, std::uint64_t v) { set_id<4, 9>(r.id, v); }) &&
+           differences([](Row& r, std::uint64_t v) { set_id<9, 12>(r.id, v); }) &&
            (!with_modseq || differences([](Row& r, std::uint64_t v) { r.modseq = v; }));
 }
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <tuple>
 
 #include "store/conformance/mail_store_suite.hpp"
 #include "store/embedded/codec.hpp"
@@ -236,6 +237,32 @@ TEST(EmbeddedMailStoreFaults, ChangeNothingThatIsSeenWhenUpkeepFails) {
         expect_clean(store, fmt::format("write {}, swept", fail_at));
         EXPECT_EQ(describe(store, at.user), before) << "write " << fail_at;
         if (!faulty->fired()) break;
+    }
+}
+
+TEST(EmbeddedMailStore, ReadsALargeMailboxBackFromItsCheckpoint) {
+    Fixture at;
+    auto const disk = at.engine();
+    Snapshot before;
+    {
+        EmbeddedMailStore store(*disk, at.events, at.clock);
+        auto const box = store.create_mailbox(mailbox_of(at.user, "Box"))->id;
+        ASSERT_TRUE(append(store, box, "one"));
+        for (int doubling = 0; doubling < 15; ++doubling) ASSERT_TRUE(store.copy(box, {{1, UINT32_MAX}}, box));
+        ASSERT_TRUE(store.change_flags(box, {{7, 20'000}}, {.mode = FlagMode::add, .flags = {.system = flagged}}));
+        ASSERT_TRUE(store.expunge(box, {{300, 2'000}}, false));
+        ASSERT_TRUE(store.checkpoint_all());
+        before = *store.snapshot(box);
+    }
+    EmbeddedMailStore store(*disk, at.events, at.clock);
+    auto const after = store.snapshot(before->info.id);
+    ASSERT_TRUE(after) << after.error().message;
+    ASSERT_EQ((*after)->size(), 32'768u - 1'701u);
+    ASSERT_EQ((*after)->size(), before->size());
+    for (std::uint32_t n = 0; n < before->size(); ++n) {
+        Row const &then = before->row(n), &now = (*after)->row(n);
+        ASSERT_EQ(std::tie(then.uid, then.system, then.modseq, then.body, then.id, then.size, then.internal_date),
+                  std::tie(now.uid, now.system, now.modseq, now.body, now.id, now.size, now.internal_date));
     }
 }
 

@@ -59,7 +59,7 @@ public:
         }
         wake_.notify_all();
         if (thread_.joinable()) thread_.join();
-        (void)mail_.checkpoint_due();  // the journal says the same: failing costs only time at the next start
+        (void)mail_.checkpoint_all();  // the journal says the same: failing costs only time at the next start
     }
 
     Result<void> start(bool upkeep) {
