@@ -52,7 +52,8 @@ Outcome log_in(Session& session, accounts::Credentials const& credentials, bool 
         return no(opened.error());
     }
     session.logged_in(*result);
-    log(LogLevel::info, session.log_context(), "Logged in", {{"source", result->source}});
+    log(LogLevel::info, session.log_context(), "Logged in",
+        {{"username", result->username}, {"source", result->source}});
     return ok(fmt::format("{} authenticated", imap_proto::printable(credentials.username)));
 }
 

@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "base/log.hpp"
+#include "base/random.hpp"
 #include "kv/engine.hpp"
 #include "net/connection.hpp"
 #include "net/testing/client.hpp"
@@ -195,6 +197,26 @@ TEST_F(ImapServerTest, SaysGoodbyeWhenTheServerStops) {
     EXPECT_EQ(idle.read_to_end(), "* BYE System shutdown\r\n");
     EXPECT_EQ(waiting.read_to_end(), "* BYE System shutdown\r\n");
     drain.join();
+}
+
+TEST_F(ImapServerTest, NamesSessionUserAndAddressInItsLogButNoPassword) {
+    listen();
+    std::string const path = testing::TempDir() + "imap_log_" + random_hex(6);
+    ASSERT_TRUE(log_start({.level = LogLevel::debug, .file = path}));
+    Client client = log_in();
+    client.send("b LOGIN alice secret\r\nc LOGOUT\r\n");
+    client.read_to_end();
+    ASSERT_TRUE(log_start({.level = LogLevel::off}));
+    std::ifstream file(path);
+    std::string const said{std::istreambuf_iterator<char>(file), {}};
+    std::filesystem::remove(path);
+    std::string const user = accounts_.authenticate({.username = "alice", .password = "secret"})->user.hex();
+    for (std::string_view const line : {"Logged in", "Command refused"}) {
+        std::size_t const at = said.find(line);
+        ASSERT_NE(at, std::string::npos) << said;
+        EXPECT_TRUE(said.substr(at, said.find('\n', at) - at).contains("user=" + user + " ip=127.0.0.1")) << said;
+    }
+    EXPECT_FALSE(said.contains("secret")) << said;
 }
 
 TEST_F(ImapServerTest, CountsTheSessionsOfAUser) {

@@ -216,7 +216,7 @@ std::string Session::capabilities() const {  // protocols.md §1.4
 
 void Session::logged_in(accounts::Login const& login) {
     user_ = login.user;
-    username_ = login.username;
+    user_hex_ = login.user.hex();
     state_ = State::authenticated;
     subscription_ =
         services_.events.subscribe(user_, [watch = &watch_](store::Event const& event) { watch->notify(event); });

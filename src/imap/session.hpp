@@ -120,7 +120,7 @@ public:
     void tls_started() { tls_ = true, wants_tls_ = false; }
     bool password_allowed() const { return tls_ || services_.config.allow_plaintext; }
     std::string const& id() const { return id_; }
-    LogContext log_context() const { return {"imap", id_, username_, address_}; }
+    LogContext log_context() const { return {"imap", id_, user_hex_, address_}; }
 
     // For the commands.
     Services const& services() const { return services_; }
@@ -146,7 +146,7 @@ private:
     Outcome run(Request& request, std::string& out);
 
     Services const& services_;
-    std::string id_, address_, username_;
+    std::string id_, address_, user_hex_;
     UserId user_;
     State state_ = State::not_authenticated;
     bool tls_, wants_tls_ = false, condstore_ = false, utf8_ = false, broken_ = false;
