@@ -9,6 +9,7 @@
 #include <span>
 #include <utility>
 
+#include "base/attempt.hpp"
 #include "imap/command_table.hpp"
 #include "imap/fetch_render.hpp"
 #include "imap/flags.hpp"
@@ -23,10 +24,11 @@ using imap_proto::FetchItem;
 using imap_proto::FetchRequest;
 using Kind = FetchItem::Kind;
 
-constexpr std::size_t chunk_bytes = 128 * 1024;    // a reply goes out in chunks of about this size
-constexpr std::size_t batch_rows = 256;            // records per read
-constexpr std::uint64_t batch_bytes = 192 * 1024;  // octets per read, all copies counted
-constexpr std::uint64_t piece_bytes = 256 * 1024;  // of a large message
+constexpr std::size_t chunk_bytes = 128 * 1024;          // a reply goes out in chunks of about this size
+constexpr std::size_t batch_rows = 256;                  // records per read
+constexpr std::uint64_t batch_bytes = 192 * 1024;        // octets per read, all copies counted
+constexpr std::uint64_t piece_bytes = 256 * 1024;        // of a large message
+constexpr std::uint64_t attempt_octets_max = 64 * 1024;  // unpacking more than this takes long
 
 bool has(std::vector<FetchItem> const& items, Kind kind) {
     return std::ranges::any_of(items, [&](FetchItem const& item) { return item.kind == kind; });
@@ -127,7 +129,8 @@ public:
         return two;
     }
     bool worth_two() const {
-        return (needs_.contents > 0 || needs_.record != 0) && session_.services().workers != nullptr;
+        return (needs_.contents > 0 || needs_.record != 0) && session_.services().workers != nullptr &&
+               !Attempt::active();
     }
 
     Result<std::vector<Known>> read_records(std::span<Target const> targets) const {
@@ -203,6 +206,7 @@ private:
 };
 
 Outcome failed(Session& session, Error const& error) {
+    if (Attempt::gave_up()) return no(error);
     if (error.kind == ErrorKind::rate_limited) return no("TEMPFAIL", "Download was rate limited. " + error.message);
     log(LogLevel::error, session.log_context(), "FETCH failed", {{"error", error.message}, {"context", error.context}});
     return no(error);
@@ -299,6 +303,10 @@ Reply respond(Session& session, Request& request, FetchRequest const& parsed, st
     Fetcher fetcher(session, parsed, std::move(newest));
     std::string out;
     for (std::span<Target const> rest = targets; !rest.empty();) {
+        if (fetcher.needs().contents > 0 && Attempt::active() && rest[0].row->size > attempt_octets_max) {
+            (void)Attempt::give_up();
+            co_return;
+        }
         if (fetcher.is_large(rest[0])) {
             if (!out.empty()) {
                 co_yield std::move(out);

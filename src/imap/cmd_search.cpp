@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/attempt.hpp"
 #include "base/encoding.hpp"
 #include "imap/command_table.hpp"
 #include "imap/flags.hpp"
@@ -78,6 +79,7 @@ Outcome cmd_search(Session& session, Request& request, std::string& out) {
     auto& mailboxes = session.services().mailboxes;
     store::Snapshot const view = selected.view;
     auto const newest = mailboxes.snapshot(selected.id);
+    if (newest && Attempt::active() && (*newest)->size() > attempt_rows_max) return no(Attempt::give_up().error());
     if (!newest) {
         if (newest.error().kind != ErrorKind::not_found) return no(newest.error());
         out += "* SEARCH\r\n";

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/attempt.hpp"
 #include "base/encoding.hpp"
 #include "imap/command_table.hpp"
 #include "imap/flags.hpp"
@@ -101,8 +102,9 @@ Reply cmd_store(Session& session, Request& request) {
         changed ? mailboxes.snapshot(selected.id) : Result<store::Snapshot>(fail(ErrorKind::internal, ""));
     if (!changed || !after) {
         Error const& error = changed ? after.error() : changed.error();
-        log(LogLevel::warning, session.log_context(), "STORE failed",
-            {{"error", error.message}, {"context", error.context}});
+        if (!Attempt::gave_up())
+            log(LogLevel::warning, session.log_context(), "STORE failed",
+                {{"error", error.message}, {"context", error.context}});
         request.outcome = no(error);
         co_return;
     }

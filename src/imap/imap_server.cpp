@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include "base/attempt.hpp"
 #include "base/encoding.hpp"
 
 #include "imap/command_reader.hpp"
@@ -55,13 +56,22 @@ std::chrono::milliseconds patience(Client const& client) {
     return std::max(config.login_timeout - used, std::chrono::milliseconds(1));
 }
 
+// On this thread, when memory has all it takes. False: nothing was done.
+bool try_here(Session& session, imap_proto::Command const& command, net::StartedReply& reply) {
+    Attempt const attempt;
+    reply = net::begin_reply(session.execute(command));
+    if (!session.gave_up()) return true;
+    reply = {};
+    return false;
+}
+
 // Runs the command where it belongs; what is short stays pending while the client's next command is already here.
 Async<Result<void>> run(Client& client, imap_proto::Command command) {
     Place const place = client.session.place(command);
     net::StartedReply reply;
     if (place == Place::network) {
         reply = net::begin_reply(client.session.execute(std::move(command)));
-    } else {
+    } else if (place != Place::attempt || !try_here(client.session, command, reply)) {
         reply = co_await client.server.net.workers().call(
             pool_of(place), [&] { return net::begin_reply(client.session.execute(std::move(command))); });
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/attempt.hpp"
 #include "base/encoding.hpp"
 #include "imap/command_table.hpp"
 #include "imap_proto/fetch.hpp"
@@ -28,12 +29,10 @@ double seconds_since(std::chrono::steady_clock::time_point begun) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
-// A FETCH of a few messages that the index alone answers.
-bool index_answers(imap_proto::Command const& command) {
+// A FETCH that the index alone answers.
+bool asks_index(imap_proto::Command const& command) {
     auto const& arguments = command.arguments;
-    if (arguments.size() != 2 || !arguments[0].is_atom() || arguments[0].text.size() > 64 ||
-        arguments[0].text.find_first_of(":*") != std::string::npos)
-        return false;
+    if (arguments.size() != 2) return false;
     auto const cheap = [](imap_proto::Argument const& item) {
         return item.is_word("FLAGS") || item.is_word("UID") || item.is_word("RFC822.SIZE") ||
                item.is_word("INTERNALDATE") || item.is_word("MODSEQ");
@@ -42,6 +41,20 @@ bool index_answers(imap_proto::Command const& command) {
     for (auto const& item : arguments[1].items)
         if (!cheap(item)) return false;
     return true;
+}
+
+// ... for a few messages.
+bool index_answers(imap_proto::Command const& command) {
+    if (!asks_index(command)) return false;
+    auto const& set = command.arguments[0];
+    return set.is_atom() && set.text.size() <= 64 && set.text.find_first_of(":*") == std::string::npos;
+}
+
+// One message by its number or UID.
+bool names_one(imap_proto::Command const& command) {
+    auto const& arguments = command.arguments;
+    return !arguments.empty() && arguments[0].is_atom() &&
+           arguments[0].text.find_first_not_of("0123456789") == std::string::npos;
 }
 
 bool is_large(imap_proto::Argument const& argument) {
@@ -111,7 +124,18 @@ Place Session::place(imap_proto::Command const& command) {
     if (spec->name == "APPEND" && std::ranges::any_of(command.arguments, is_large)) return Place::long_work;
     if (spec->name.ends_with("SEARCH") && reads_texts(command.arguments)) return Place::long_work;
     if (spec->streaming == &cmd_fetch && index_answers(command)) return Place::network;
+    if (spec->place == Place::attempt && !worth_an_attempt(*spec, command)) return Place::commands;
     return spec->place;
+}
+
+// What is short as long as the disk is not needed. One message at a time, so that whatever gives up has done nothing
+// yet that would be done twice; or a mailbox that is quickly passed over.
+bool Session::worth_an_attempt(CommandSpec const& spec, imap_proto::Command const& command) const {
+    if (!services_.mailboxes.store().knows_attempts()) return false;
+    if (!selected_) return true;
+    if (spec.simple == &cmd_search) return selected_->view->size() <= attempt_rows_max;
+    if (spec.streaming == nullptr || names_one(command)) return true;
+    return spec.streaming == &cmd_fetch && selected_->view->size() <= attempt_rows_max && asks_index(command);
 }
 
 std::optional<accounts::Login> Session::take_cached_login() {
@@ -146,6 +170,7 @@ Outcome Session::run(Request& request, std::string& out) {
 Reply Session::execute(imap_proto::Command command) {
     auto const begun = std::chrono::steady_clock::now();
     Request request{std::move(command), {}, false};
+    gave_up_ = false;
     CommandSpec const* spec = find_command(request.command.name);
     std::string out;
     request.outcome = run(request, out);
@@ -160,10 +185,12 @@ Reply Session::execute(imap_proto::Command command) {
                     {{"command", request.command.name}, {"error", error.what()}});
                 request.outcome = no("TEMPFAIL");
             }
-            if (chunk == nullptr) break;
+            if (chunk == nullptr || Attempt::gave_up()) break;
             co_yield std::move(*chunk);
         }
     }
+    gave_up_ = Attempt::gave_up();
+    if (gave_up_) co_return;
     broken_ = request.broken;
     if (!broken_) {
         if (spec != nullptr && spec->notices != Notices::none && request.outcome.status != Status::bad)

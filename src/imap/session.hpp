@@ -33,6 +33,10 @@ namespace mallard::imap {
 
 using net::Reply;
 
+struct CommandSpec;
+
+constexpr std::uint32_t attempt_rows_max = 1000;  // of a mailbox that a network thread may pass over
+
 // What a session works with; outlives it.
 struct Services {
     mailboxes::Mailboxes& mailboxes;
@@ -73,6 +77,7 @@ struct Request {
 // Where a command may run.
 enum class Place : std::uint8_t {
     network,    // touches memory only
+    attempt,    // memory often has all of it: tried on the network thread, else as `commands`
     commands,   // may touch the disk
     long_work,  // hashes passwords, reads message texts
 };
@@ -114,6 +119,7 @@ public:
     std::string farewell() const { return watch_.farewell(); }
     State state() const { return state_; }
     bool broken() const { return broken_; }
+    bool gave_up() const { return gave_up_; }  // the last execute(), under an Attempt: its reply counts for nothing
     std::size_t errors() const { return errors_; }  // BAD replies so far
     bool tls() const { return tls_; }
     bool wants_tls() const { return wants_tls_; }
@@ -144,12 +150,13 @@ public:
 
 private:
     Outcome run(Request& request, std::string& out);
+    bool worth_an_attempt(CommandSpec const& spec, imap_proto::Command const& command) const;
 
     Services const& services_;
     std::string id_, address_, user_hex_;
     UserId user_;
     State state_ = State::not_authenticated;
-    bool tls_, wants_tls_ = false, condstore_ = false, utf8_ = false, broken_ = false;
+    bool tls_, wants_tls_ = false, condstore_ = false, utf8_ = false, broken_ = false, gave_up_ = false;
     std::uint16_t errors_ = 0;
     std::unique_ptr<Selected> selected_;
     std::unique_ptr<accounts::Login> cached_login_;

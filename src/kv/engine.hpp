@@ -6,6 +6,7 @@
 //   commits share one fsync.
 // - Keys sort as unsigned bytes. A View is a consistent moment; reads without one see the newest.
 // - Threads: every call may come from any thread. A Cursor belongs to one thread at a time.
+// - Under an Attempt (base/attempt.hpp) reads are answered from memory or not at all, and a commit gives up.
 
 #include <cstdint>
 #include <memory>

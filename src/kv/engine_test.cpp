@@ -9,6 +9,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/attempt.hpp"
 #include "base/random.hpp"
 
 namespace mallard::kv {
@@ -267,6 +268,45 @@ struct Scratch {
     std::string path = std::filesystem::temp_directory_path() / ("mallard-kv-" + random_hex(8));
     ~Scratch() { std::filesystem::remove_all(path); }
 };
+
+TEST_P(EngineTest, WritesNothingUnderAnAttempt) {
+    put(records, "a", "1");
+    {
+        Attempt const attempt;
+        WriteBatch batch;
+        EXPECT_TRUE(engine->commit(batch, Durability::sync));
+        EXPECT_FALSE(Attempt::gave_up());
+        batch.put(records, "a", "2");
+        EXPECT_FALSE(engine->commit(batch, Durability::sync));
+        EXPECT_TRUE(Attempt::gave_up());
+        EXPECT_EQ(get(records, "a"), "1");
+    }
+    EXPECT_FALSE(Attempt::gave_up());
+    EXPECT_EQ(get(records, "a"), "1");
+}
+
+TEST_P(EngineTest, AnswersAnAttemptFromMemoryOrNotAtAll) {
+    put(blobs, "a", "1");
+    ASSERT_TRUE(engine->flush());
+    reopen();
+    bool const on_disk = GetParam() == "rocks";
+    std::vector<std::string> const keys = {"a"};
+    {
+        Attempt const attempt;
+        EXPECT_EQ(get(blobs, "a"), on_disk ? "error" : "1");
+        EXPECT_EQ(Attempt::gave_up(), on_disk);
+        EXPECT_EQ(engine->multi_get(blobs, keys).has_value(), !on_disk);
+        auto const cursor = engine->scan(blobs, {});
+        EXPECT_EQ(cursor->valid(), !on_disk);
+        EXPECT_EQ(cursor->status().has_value(), !on_disk);
+    }
+    EXPECT_EQ(get(blobs, "a"), "1");  // and is in memory from now on
+    Attempt const again;
+    EXPECT_EQ(get(blobs, "a"), "1");
+    EXPECT_TRUE(engine->multi_get(blobs, keys));
+    EXPECT_EQ(scan(blobs, {}), "a=1 ");
+    EXPECT_FALSE(Attempt::gave_up());
+}
 
 TEST(Rocks, RefusesADirectoryThatIsInUse) {
     Scratch scratch;

@@ -1,5 +1,6 @@
 #include <atomic>
 
+#include "base/attempt.hpp"
 #include "kv/engine.hpp"
 
 namespace mallard::kv {
@@ -21,6 +22,7 @@ public:
         return inner_.multi_get(table, keys, view);
     }
     Result<void> commit(WriteBatch const& batch, Durability durability) override {
+        if (Attempt::active() && !batch.empty()) return Attempt::give_up();
         int const number = ++commits_;
         if (fail_at_ > 0 && number >= fail_at_) {
             fired_ = true;

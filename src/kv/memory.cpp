@@ -6,6 +6,7 @@
 #include <set>
 #include <shared_mutex>
 
+#include "base/attempt.hpp"
 #include "kv/engine.hpp"
 
 namespace mallard::kv {
@@ -161,6 +162,7 @@ public:
     }
 
     Result<void> commit(WriteBatch const& batch, Durability) override {
+        if (Attempt::active() && !batch.empty()) return Attempt::give_up();
         std::unique_lock lock(state_->mutex);
         ++state_->sequence;
         ++state_->commits;

@@ -121,6 +121,9 @@ class MailStore {
 public:
     virtual ~MailStore() = default;
 
+    // Whether the whole engine keeps to an Attempt (base/attempt.hpp). Where it does not, none is made.
+    virtual bool knows_attempts() const { return false; }
+
     // Mailboxes. Paths are unique per user: already_exists.
     virtual Result<MailboxInfo> create_mailbox(MailboxInfo info) = 0;  // id nil: generated; uid_validity 0: now
     // Several at once, all or none (a new user's).

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/attempt.hpp"
 #include "store/embedded/codec.hpp"
 #include "store/embedded/record_codec.hpp"
 #include "store/embedded/tables.hpp"
@@ -42,7 +43,8 @@ Result<Snapshot> EmbeddedMailStore::open(MailboxId id, Mailbox& mailbox) const {
         mailbox = cache_.open(id);
     }
     auto snapshot = mailbox->snapshot();
-    if (!snapshot) cache_.drop(mailbox);
+    // Who only tried leaves it to those who will load it: a mailbox is open once.
+    if (!snapshot && !Attempt::active()) cache_.drop(mailbox);
     return snapshot;
 }
 

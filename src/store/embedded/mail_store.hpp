@@ -34,6 +34,8 @@ public:
     EmbeddedMailStore(kv::Engine& engine, Events& events, Clock const& clock, MailStoreOptions options = {});
     ~EmbeddedMailStore() override;
 
+    bool knows_attempts() const override { return true; }
+
     Result<MailboxInfo> create_mailbox(MailboxInfo info) override;
     Result<std::vector<MailboxInfo>> create_mailboxes(std::vector<MailboxInfo> infos) override;
     Result<std::vector<MailboxInfo>> mailboxes(UserId user) const override;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/attempt.hpp"
 #include "base/encoding.hpp"
 #include "store/embedded/codec.hpp"
 #include "store/embedded/mail_store.hpp"
@@ -191,6 +192,7 @@ Result<FlagsChanged> EmbeddedMailStore::change_flags(MailboxId id, UidSet const&
             Row copy = row;
             if (change_row_flags(copy, change.mode, change.system, change.keywords)) change.uids.add(row.uid);
         });
+        if (Attempt::active() && !(change.uids.empty() && edit.all_published())) return Attempt::give_up();
         if (change.uids.empty()) {
             edit.enqueue_nothing(way);
         } else {

@@ -10,6 +10,7 @@
 #include <thread>
 #include <tuple>
 
+#include "base/attempt.hpp"
 #include "store/conformance/mail_store_suite.hpp"
 #include "store/embedded/codec.hpp"
 #include "store/embedded/events.hpp"
@@ -499,6 +500,43 @@ TEST_F(Damage, OfAPlaceAmongThePartsIsTold) {
     ASSERT_EQ(report->problem_count, 1u);
     EXPECT_NE(report->problems[0].find("is not whole"), std::string::npos) << report->problems[0];
     EXPECT_EQ(report->repaired, 0u);
+}
+
+TEST(EmbeddedMailStore, GivesUpAnAttemptBeforeAnythingHasChanged) {
+    Fixture fixture;
+    auto const engine = fixture.engine();
+    MailboxId id;
+    {
+        EmbeddedMailStore store(*engine, fixture.events, fixture.clock);
+        id = store.create_mailbox(mailbox_of(fixture.user, "INBOX"))->id;
+        ASSERT_TRUE(append(store, id, "Subject: x\r\n\r\nx\r\n"));
+    }
+    EmbeddedMailStore store(*engine, fixture.events, fixture.clock);
+    FlagChange change;
+    change.flags.system = flagged;
+    auto const flag = [&](bool expected) {
+        auto const changed = store.change_flags(id, UidSet{{1, 1}}, change);
+        EXPECT_EQ(changed.has_value(), expected);
+        return changed ? changed->changed.to_string() : "gave up";
+    };
+    {
+        Attempt const attempt;
+        EXPECT_FALSE(store.snapshot(id));  // to be loaded from the disk
+        EXPECT_TRUE(Attempt::gave_up());
+    }
+    auto const before = *store.snapshot(id);
+    {
+        Attempt const attempt;
+        EXPECT_EQ(*store.snapshot(id), before);
+        EXPECT_FALSE(Attempt::gave_up());
+        EXPECT_EQ(flag(false), "gave up");
+        EXPECT_TRUE(Attempt::gave_up());
+    }
+    EXPECT_EQ(*store.snapshot(id), before);
+    EXPECT_EQ(flag(true), "1");
+    Attempt const attempt;
+    EXPECT_EQ(flag(true), "");  // nothing to change: nothing to write
+    EXPECT_FALSE(Attempt::gave_up());
 }
 
 TEST(EmbeddedStore, RefusesADirectoryOfANewerRelease) {

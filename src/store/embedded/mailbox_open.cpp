@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/attempt.hpp"
 #include "store/embedded/mailbox_load.hpp"
 
 namespace mallard::store::embedded {
@@ -122,6 +123,7 @@ Result<void> OpenMailbox::remove(std::function<Result<void>(MailboxIndex const&)
 
 Result<void> OpenMailbox::load() {
     if (loaded_) return {};
+    if (Attempt::active()) return Attempt::give_up();
     MALLARD_TRY_ASSIGN(auto loaded, load_mailbox(engine_, id_));
     head_ = published_ = std::move(loaded.index);
     checkpoint_modseq_ = loaded.checkpoint_modseq;

@@ -43,6 +43,7 @@ public:
     public:
         MailboxIndex const& head() const { return *box_->head_; }
         Uid published_end() const { return box_->published_->uid_next; }
+        bool all_published() const { return box_->on_their_way_.empty(); }
         void enqueue(OnItsWay& change, Snapshot next, std::size_t journal_bytes, std::uint64_t touched);
         // Nothing to change, but what makes it so may not be durable yet: settle() waits for that.
         void enqueue_nothing(OnItsWay& change) { enqueue(change, box_->head_, 0, 0); }
