@@ -67,8 +67,9 @@ struct FindOptions {
 struct Write {
     enum class Kind { insert, update_one, update_many, replace_one, delete_one, delete_many };
     Kind kind = Kind::update_one;
-    bson::Document filter;    // not for insert
-    bson::Document document;  // insert, replace: the document; update: the operators {"$set": ...}
+    bson::Document filter;  // not for insert
+    // insert, replace: the document; update: the operators {"$set": ...}, or a pipeline as {"0": stage, "1": stage}.
+    bson::Document document;
     bool upsert = false;
     bson::Array array_filters;
 };
@@ -148,8 +149,9 @@ public:
     // Requests sent so far, by this client: what tests and benchmarks bound.
     std::uint64_t round_trips() const;
 
-private:
     struct Impl;
+
+private:
     explicit MongoClient(std::unique_ptr<Impl> impl);
     MongoFeatures probe();
 
