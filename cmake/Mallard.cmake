@@ -4,6 +4,7 @@
 #     every *.cpp of the folder becomes the library mallard_<name>, every *_test.cpp the test program <name>_test.
 #     DEPS are our modules (checked against each #include by scripts/lint-layers), LIBS are libraries of others.
 #     PROGRAM mallard: main.cpp becomes that program, linked with the library.
+#     TEST_LAUNCHER: a program that starts the test program, after it has set up what that needs.
 #     PCH: use the precompiled header for servers and tests; pure modules compile quicker without.
 
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL TRUE)  # what one folder finds, those that link it see too
@@ -51,7 +52,7 @@ if(MALLARD_FUZZ)
 endif()
 
 function(mallard_module)
-    cmake_parse_arguments(ARG "PCH" "NAME;PROGRAM" "DEPS;LIBS;TEST_DEPS;TEST_LIBS" ${ARGN})
+    cmake_parse_arguments(ARG "PCH" "NAME;PROGRAM;TEST_LAUNCHER" "DEPS;LIBS;TEST_DEPS;TEST_LIBS" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS *.cpp)
     set(tests ${sources})
     list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
@@ -88,7 +89,7 @@ function(mallard_module)
             target_link_libraries(${ARG_NAME}_test PRIVATE mallard_${dep})
         endforeach()
         target_compile_definitions(${ARG_NAME}_test PRIVATE MALLARD_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-        add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME}_test --gtest_brief=1)
+        add_test(NAME ${ARG_NAME} COMMAND ${ARG_TEST_LAUNCHER} $<TARGET_FILE:${ARG_NAME}_test> --gtest_brief=1)
         set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 600)
     endif()
 endfunction()

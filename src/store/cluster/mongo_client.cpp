@@ -1,5 +1,10 @@
 #include "store/cluster/mongo_client.hpp"
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+
 #include "base/log.hpp"
 #include "store/cluster/mongo_internal.hpp"
 
@@ -12,9 +17,12 @@ constexpr std::int32_t server_selection_ms = 3'000;  // one attempt; retry_for s
 constexpr std::int32_t pool_wait_ms = 10'000;
 
 void log_line(mongoc_log_level_t level, char const* domain, char const* message, void*) {
-    LogLevel const ours = level <= MONGOC_LOG_LEVEL_CRITICAL  ? LogLevel::error
-                          : level == MONGOC_LOG_LEVEL_WARNING ? LogLevel::warning
-                                                              : LogLevel::debug;
+    // Servers without sessions are asked to end them all the same.
+    bool const noise = std::string_view(message).find("\"endSessions\"") != std::string_view::npos;
+    LogLevel const ours = noise                                ? LogLevel::debug
+                          : level <= MONGOC_LOG_LEVEL_CRITICAL ? LogLevel::error
+                          : level == MONGOC_LOG_LEVEL_WARNING  ? LogLevel::warning
+                                                               : LogLevel::debug;
     log(ours, who, message, {{"part", domain}});
 }
 
@@ -125,6 +133,8 @@ MongoClient::MongoClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 MongoClient::~MongoClient() = default;
 
 void MongoClient::Impl::warn_once(std::string const& what) {
+    static std::mutex warned_mutex;
+    static std::set<std::string> warned;
     {
         std::lock_guard lock(warned_mutex);
         if (!warned.insert(what).second) return;
@@ -136,6 +146,9 @@ Result<std::unique_ptr<MongoClient>> MongoClient::open(MongoConfig const& config
     initialise_library();
     auto impl = std::make_unique<Impl>();
     impl->retry_for = config.retry_for;
+    impl->serial_path =
+        std::filesystem::temp_directory_path() /
+        ("mallard-" + std::to_string(getuid()) + "-" + std::to_string(std::hash<std::string>{}(config.url)) + ".lock");
     MALLARD_TRY_ASSIGN(impl->places[0], open_place(*impl, config, ""));
     MALLARD_TRY_ASSIGN(impl->places[1], open_place(*impl, config, config.users));
     MALLARD_TRY_ASSIGN(impl->places[2], open_place(*impl, config, config.gridfs));

@@ -49,6 +49,7 @@ struct MongoFeatures {
     bool array_filters = true;
     bool update_modifiers = true;  // $push with $each, $addToSet with $each, $pull with $in
     bool max_operator = true;      // $max, $min
+    bool atomic_updates = true;    // no update of a document is lost to another one at the same time
     bool retryable_writes = true;
     bool transactions = true;
 };
@@ -109,6 +110,7 @@ public:
     ~MongoClient();
     MongoClient(MongoClient const&) = delete;
 
+    struct Impl;
     MongoFeatures const& features() const { return features_; }
     std::string database(Db db) const;  // its name
 
@@ -146,10 +148,21 @@ public:
     Result<void> ensure_index(Db db, std::string_view collection, IndexDefinition const& index);
     Result<void> drop_database(Db db);  // tests
 
+    // Where the server's updates are not atomic (MongoFeatures), holds off every other update and every other holder,
+    // in all processes of this machine, while it lives; the holder's own go on. On MongoDB it does nothing.
+    class Serial {
+    public:
+        explicit Serial(Impl* impl);  // null: does nothing
+        ~Serial();
+        Serial(Serial const&) = delete;
+
+    private:
+        Impl* impl_;
+    };
+    Serial serialise() const { return Serial(features_.atomic_updates ? nullptr : impl_.get()); }
+
     // Requests sent so far, by this client: what tests and benchmarks bound.
     std::uint64_t round_trips() const;
-
-    struct Impl;
 
 private:
     explicit MongoClient(std::unique_ptr<Impl> impl);

@@ -9,7 +9,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -72,6 +71,7 @@ Failure failure_of(bson_error_t const& error, bson_t const* reply);
 Error error_of_code(std::int64_t code, std::string_view message);
 
 struct MongoClient::Impl {
+    ~Impl();
     struct PoolDeleter {
         void operator()(mongoc_client_pool_t* pool) const { mongoc_client_pool_destroy(pool); }
     };
@@ -83,11 +83,13 @@ struct MongoClient::Impl {
     std::array<Place, 3> places;
     std::chrono::milliseconds retry_for{0};
     std::atomic<std::uint64_t> round_trips = 0;
-    std::mutex warned_mutex;
-    std::set<std::string> warned;
+    std::recursive_mutex serial_mutex;
+    int serial_depth = 0;
+    int serial_file = -1;  // its lock holds off other processes
+    std::string serial_path;
 
     Place const& place(Db db) const { return places[static_cast<std::size_t>(db)]; }
-    void warn_once(std::string const& what);
+    static void warn_once(std::string const& what);  // once per process
 
     // Calls attempt() -> std::expected<T, Failure> until it succeeds, is refused, or the time for it is over.
     // `repeatable`: may happen twice without harm.

@@ -1,5 +1,11 @@
 // What the server behind the URL can do. MongoDB itself is known; any other that speaks its protocol is tried out in a
 // collection of its own, once per start.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
 #include "base/ids.hpp"
 #include "store/cluster/mongo_client.hpp"
 #include "store/cluster/mongo_internal.hpp"
@@ -32,6 +38,10 @@ MongoFeatures MongoClient::probe() {
             if (auto const* version = build->find_path(key); version != nullptr && version->as<std::string>())
                 found.server = "FerretDB " + *version->as<std::string>();
 
+    // FerretDB before 2 reads a document, changes it and writes it back.
+    found.atomic_updates = !found.server.starts_with("FerretDB v0.") && !found.server.starts_with("FerretDB v1.");
+    if (!found.atomic_updates) impl_->warn_once(found.server + " has no atomic updates: done one after the other");
+
     auto const name = "mallard_probe_" + ObjectId::generate().hex();
     auto const index = [&](std::string_view field, Document options) {
         Document spec{{"name", field}, {"key", Document{{std::string(field), 1}}}};
@@ -60,6 +70,28 @@ MongoFeatures MongoClient::probe() {
     found.unique_counts_absent = unique && !insert(Db::main, name, {{"_id", 3}});
     static_cast<void>(command(Db::main, {{"drop", name}}));
     return found;
+}
+
+MongoClient::Impl::~Impl() {
+    if (serial_file >= 0) close(serial_file);
+}
+
+MongoClient::Serial::Serial(Impl* impl) : impl_(impl) {
+    if (impl_ == nullptr) return;
+    impl_->serial_mutex.lock();
+    if (impl_->serial_depth++ > 0) return;
+    if (impl_->serial_file < 0)
+        impl_->serial_file = ::open(impl_->serial_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (impl_->serial_file < 0)
+        impl_->warn_once("cannot open " + impl_->serial_path + ": other processes are not held off");
+    else
+        while (flock(impl_->serial_file, LOCK_EX) != 0 && errno == EINTR) {}
+}
+
+MongoClient::Serial::~Serial() {
+    if (impl_ == nullptr) return;
+    if (--impl_->serial_depth == 0 && impl_->serial_file >= 0) flock(impl_->serial_file, LOCK_UN);
+    impl_->serial_mutex.unlock();
 }
 
 }  // namespace mallard::store::cluster

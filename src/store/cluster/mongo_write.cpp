@@ -81,6 +81,8 @@ std::optional<Written> written_of(bson_t const* reply) {
 Result<Written> MongoClient::bulk(Db db, std::string_view collection, std::vector<Write> const& writes, bool ordered) {
     if (writes.empty()) return Written{};
     Bson const opts(bson::Document{{"ordered", ordered}});
+    bool const only_inserts = std::ranges::all_of(writes, [](auto const& w) { return w.kind == Write::Kind::insert; });
+    Serial const serial(features_.atomic_updates || only_inserts ? nullptr : impl_.get());
     return impl_->retrying<Written>(false, [&]() -> std::expected<Written, Failure> {
         Lease const lease(*impl_, db, collection);
         if (lease.client() == nullptr) return Lease::exhausted();
@@ -146,6 +148,7 @@ Result<std::optional<bson::Document>> MongoClient::find_and_modify(Db db, std::s
     if (change.upsert) flags |= MONGOC_FIND_AND_MODIFY_UPSERT;
     if (change.give_new) flags |= MONGOC_FIND_AND_MODIFY_RETURN_NEW;
     mongoc_find_and_modify_opts_set_flags(opts.get(), static_cast<mongoc_find_and_modify_flags_t>(flags));
+    auto const serial = serialise();
     return impl_->retrying<Answer>(false, [&]() -> std::expected<Answer, Failure> {
         Lease const lease(*impl_, db, collection);
         if (lease.client() == nullptr) return Lease::exhausted();

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "store/embedded/document_keys.hpp"
-#include "store/embedded/document_update.hpp"
+#include "store/document_keys.hpp"
+#include "store/document_update.hpp"
 #include "store/embedded/tables.hpp"
 
 namespace mallard::store::embedded {
@@ -40,36 +40,6 @@ ObjectId id_at_end(std::string_view key) { return ObjectId::from_bytes(key.subst
 IndexSpec const* find_index(Collection const& collection, std::string_view name) {
     auto const index = std::ranges::find(collection.indexes, name, &IndexSpec::name);
     return index == collection.indexes.end() ? nullptr : &*index;
-}
-
-// The keys a query spans, behind the prefix of its index; `last` empty: to the end of the prefix.
-struct Span {
-    std::string first, last;
-};
-
-Span span_of(Query const& query) {
-    std::string equal;
-    bool const by_id = query.index.empty();
-    auto const encode = [&](std::string& out, bson::Value const& value) {
-        auto const* id = value.as<ObjectId>();
-        if (by_id && id != nullptr)
-            out.append(id->view());
-        else
-            append_key(out, value);
-    };
-    for (auto const& value : query.equals) encode(equal, value);
-    Span span{equal, equal.empty() ? std::string() : kv::KeyRange::prefix(equal).last};
-    if (query.from) {
-        span.first = equal;
-        encode(span.first, *query.from);
-        if (!by_id) span.last = equal + type_bounds(*query.from).second;
-    }
-    if (query.to) {
-        span.last = equal;
-        encode(span.last, *query.to);
-        if (!by_id && !query.from) span.first = equal + type_bounds(*query.to).first;
-    }
-    return span;
 }
 
 std::unexpected<Error> unknown_index(Collection const& collection, std::string_view name) {
@@ -170,7 +140,7 @@ Result<void> EmbeddedDocuments::walk(Collection const& collection, Query const& 
     kv::Table const table = by_id ? table_documents : table_document_index;
     std::string const prefix = by_id ? document_prefix(collection.name) : index_prefix(collection.name, query.index);
 
-    auto const span = span_of(query);
+    auto const span = key_span_of(query);
     kv::KeyRange range{prefix + span.first, span.last.empty() ? kv::KeyRange::prefix(prefix).last : prefix + span.last};
     if (range.first >= range.last) return {};
     auto cursor = engine_.scan(table, range, &view);

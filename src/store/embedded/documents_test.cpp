@@ -9,7 +9,7 @@
 
 #include "base/random.hpp"
 #include "store/conformance/backend.hpp"
-#include "store/embedded/document_keys.hpp"
+#include "store/document_keys.hpp"
 #include "store/embedded/tables.hpp"
 #include "store/embedded/test_backend.hpp"
 

@@ -3,9 +3,9 @@
 
 #include "store/documents.hpp"
 
-namespace mallard::store::embedded {
+namespace mallard::store {
 
 // conflict: `expect` does not hold; invalid: a number is added to what is no number, an element to what is no array.
 Result<void> apply_update(bson::Document& document, Update const& update);
 
-}  // namespace mallard::store::embedded
+}  // namespace mallard::store

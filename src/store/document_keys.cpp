@@ -1,11 +1,11 @@
-#include "store/embedded/document_keys.hpp"
+#include "store/document_keys.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 
-namespace mallard::store::embedded {
+namespace mallard::store {
 
 namespace {
 
@@ -113,6 +113,13 @@ void collect(bson::Value const& value, std::string_view path, std::vector<bson::
         collect(*child, dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1), found);
 }
 
+// The first key after all that begin with `prefix`; empty: there is none.
+std::string after_all_with_prefix(std::string prefix) {
+    while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
+    if (!prefix.empty()) prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+    return prefix;
+}
+
 }  // namespace
 
 void append_key(std::string& out, bson::Value const& value) {
@@ -156,4 +163,53 @@ std::vector<std::string> index_keys(IndexSpec const& index, bson::Document const
     return keys;
 }
 
-}  // namespace mallard::store::embedded
+std::vector<bson::Value> values_at(bson::Document const& document, std::string_view path) {
+    std::vector<bson::Value> values;
+    collect(bson::Value(document), path, values);
+    return values;
+}
+
+std::vector<bson::Value> values_of_key(IndexSpec const& index, bson::Document const& document, std::string_view key) {
+    std::vector<bson::Value> out;
+    for (auto field : index.fields) {
+        bson::Value chosen;
+        std::size_t size = key_of(chosen).size();
+        for (auto& value : values_at(document, field)) {
+            auto const part = key_of(value);  // ends itself: no other value's begins so
+            if (!key.starts_with(part)) continue;
+            chosen = std::move(value);
+            size = part.size();
+            break;
+        }
+        out.push_back(std::move(chosen));
+        key.remove_prefix(std::min(size, key.size()));
+    }
+    return out;
+}
+
+KeySpan key_span_of(Query const& query) {
+    std::string equal;
+    bool const by_id = query.index.empty();
+    auto const encode = [&](std::string& out, bson::Value const& value) {
+        auto const* id = value.as<ObjectId>();
+        if (by_id && id != nullptr)
+            out.append(id->view());
+        else
+            append_key(out, value);
+    };
+    for (auto const& value : query.equals) encode(equal, value);
+    KeySpan span{equal, after_all_with_prefix(equal)};
+    if (query.from) {
+        span.first = equal;
+        encode(span.first, *query.from);
+        if (!by_id) span.last = equal + type_bounds(*query.from).second;
+    }
+    if (query.to) {
+        span.last = equal;
+        encode(span.last, *query.to);
+        if (!by_id && !query.from) span.first = equal + type_bounds(*query.to).first;
+    }
+    return span;
+}
+
+}  // namespace mallard::store

@@ -8,7 +8,7 @@
 
 #include "store/documents.hpp"
 
-namespace mallard::store::embedded {
+namespace mallard::store {
 
 void append_key(std::string& out, bson::Value const& value);
 std::string key_of(bson::Value const& value);
@@ -19,4 +19,16 @@ std::pair<std::string, std::string> type_bounds(bson::Value const& value);
 // (as MongoDB's multikey indexes); none when a sparse index leaves it out.
 std::vector<std::string> index_keys(IndexSpec const& index, bson::Document const& document);
 
-}  // namespace mallard::store::embedded
+// The values at a dotted path: none where it is absent, each element where it is an array.
+std::vector<bson::Value> values_at(bson::Document const& document, std::string_view path);
+// The values of which `key`, one of index_keys(index, document), is made.
+std::vector<bson::Value> values_of_key(IndexSpec const& index, bson::Document const& document, std::string_view key);
+
+// The keys a query spans, [first, last), of its index (of the bare id where it names none); `last` empty: to the end.
+struct KeySpan {
+    std::string first, last;
+    bool contains(std::string_view key) const { return key >= first && (last.empty() || key < last); }
+};
+KeySpan key_span_of(Query const& query);
+
+}  // namespace mallard::store

@@ -1,11 +1,11 @@
-#include "store/embedded/document_update.hpp"
+#include "store/document_update.hpp"
 
 #include <algorithm>
 #include <limits>
 
-#include "store/embedded/document_keys.hpp"
+#include "store/document_keys.hpp"
 
-namespace mallard::store::embedded {
+namespace mallard::store {
 
 namespace {
 
@@ -72,4 +72,4 @@ Result<void> apply_update(bson::Document& document, Update const& update) {
     return {};
 }
 
-}  // namespace mallard::store::embedded
+}  // namespace mallard::store
