@@ -14,7 +14,7 @@ HOMES = {
     "boost/asio/awaitable.hpp": (("src", "tests"), True),
     "boost/asio": (("src/net", "src/http", "src/app", "src/imap", "src/pop3", "src/lmtp", "tests"), False),
     "bson/": (("src/store",), False),
-    "mongoc/": (("src/store/cluster",), False),
+    "mongoc/": (("src/store/cluster",), True),
     "hiredis/": (("src/store/cluster",), False),
     "bson.h": (("src/store",), False),
     "toml++/": (("src/config", "src/app"), False),

@@ -7,7 +7,7 @@ void Watch::notify(store::Event const& event) {
         std::lock_guard const lock(mutex_);
         switch (event.kind) {
             case store::Event::Kind::mailbox_changed:
-                if (!idling_ || event.mailbox != selected_) return;
+                if (!idling_ || (event.mailbox != selected_ && !event.mailbox.is_nil())) return;
                 break;
             case store::Event::Kind::mailbox_deleted:
                 if (event.mailbox != selected_) return;

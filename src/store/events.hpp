@@ -1,7 +1,8 @@
 #pragma once
 // Events: "something of this user changed", from whoever changed it to whoever shows it. An event says where to look,
 // never what changed: the reader asks the store (so a lost or doubled event does no harm).
-// Threads: publish from any thread; callbacks come on the publisher's thread, must be quick and must not call back in.
+// Threads: publish from any thread; callbacks come on the publisher's thread or one of the engine's, must be quick and
+// must not call back in.
 
 #include <functional>
 #include <memory>
@@ -21,7 +22,7 @@ struct Event {
     };
     Kind kind = Kind::mailbox_changed;
     UserId user;
-    MailboxId mailbox;   // nil for logout
+    MailboxId mailbox;   // nil for logout, and where it is not known which: any of the user's
     std::string reason;  // logout only
 };
 
