@@ -64,6 +64,7 @@ MongoFeatures MongoClient::probe() {
     found.update_modifiers = update({{"$push", Document{{"list", Document{{"$each", Array{2}}}}}}}) &&
                              update({{"$addToSet", Document{{"list", Document{{"$each", Array{2}}}}}}}) &&
                              update({{"$pull", Document{{"list", Document{{"$in", Array{2}}}}}}});
+    found.nested_arrays = update({{"$set", Document{{"nested", Array{1, Array{1, 2}}}}}});
     found.max_operator = update({{"$max", Document{{"n", 5}}}});
     bool const unique = index("u", {{"unique", true}});
     static_cast<void>(insert(Db::main, name, {{"_id", 2}}));

@@ -1,0 +1,253 @@
+// Mailboxes and what all operations share.
+#include "store/cluster/mail_store.hpp"
+
+#include <algorithm>
+
+#include "store/cluster/message_document.hpp"
+
+namespace mallard::store::cluster {
+
+namespace {
+
+using bson::Array;
+using bson::Date;
+using bson::Document;
+
+constexpr std::int32_t mailbox_time_max_ms = 3'000;  // §1
+
+Document mailbox_document(MailboxInfo const& info) {
+    Document out{{"_id", info.id}, {"path", info.path}};
+    out.set("specialUse", info.special_use.empty() ? bson::Value() : bson::Value(info.special_use));
+    out.set("uidValidity", bson::number(info.uid_validity));
+    out.set("uidNext", 1);
+    out.set("modifyIndex", 1);
+    out.set("subscribed", info.subscribed);
+    out.set("flags", Array{});
+    out.set("user", info.user);
+    out.set("retention", bson::number(info.retention_ms));
+    if (info.hidden) out.set("hidden", true);
+    if (info.encrypt_messages) out.set("encryptMessages", true);
+    return out;
+}
+
+std::string_view command_of(Event::Kind kind) {
+    switch (kind) {
+        case Event::Kind::mailbox_created: return "CREATE";
+        case Event::Kind::mailbox_renamed: return "RENAME";
+        case Event::Kind::mailbox_deleted: return "DELETE";
+        case Event::Kind::mailbox_changed:
+        case Event::Kind::logout: break;
+    }
+    return {};
+}
+
+}  // namespace
+
+ClusterMailStore::ClusterMailStore(MongoClient& mongo, SharedState& state, Events& events, Clock const& clock,
+                                   DeriveRecord derive)
+    : mongo_(mongo),
+      state_(state),
+      events_(events),
+      clock_(clock),
+      derive_(std::move(derive)),
+      attachments_(mongo, clock),
+      open_(mongo, clock) {}
+
+Result<MailboxInfo> ClusterMailStore::create_mailbox(MailboxInfo info) {
+    if (info.id.is_nil()) info.id = MailboxId::generate();
+    if (info.uid_validity == 0) info.uid_validity = static_cast<std::uint32_t>(clock_.now() / 1000);
+    MALLARD_TRY(mongo_.insert(Db::main, "mailboxes", mailbox_document(info)));
+    MALLARD_TRY(write_journal(
+        info, {Document{{"command", command_of(Event::Kind::mailbox_created)}, {"path", info.path}, {"modseq", 1}}}));
+    announce(info, Event::Kind::mailbox_created);
+    return info;
+}
+
+Result<std::vector<MailboxInfo>> ClusterMailStore::create_mailboxes(std::vector<MailboxInfo> infos) {
+    std::vector<MailboxInfo> created;
+    for (auto& info : infos) {
+        auto one = create_mailbox(std::move(info));
+        if (!one) {  // all or none: what was made for this call goes again
+            for (auto const& made : created) (void)delete_mailbox(made.id);
+            return std::unexpected(std::move(one).error());
+        }
+        created.push_back(std::move(*one));
+    }
+    return created;
+}
+
+Result<std::vector<MailboxInfo>> ClusterMailStore::mailboxes(UserId user) const {
+    MALLARD_TRY_ASSIGN(auto const found,
+                       mongo_.find(Db::main, "mailboxes", {{"user", user}}, {.max_time_ms = mailbox_time_max_ms}));
+    std::vector<MailboxInfo> infos;
+    infos.reserve(found.size());
+    for (auto const& one : found) infos.push_back(mailbox_info(one));
+    return infos;
+}
+
+Result<std::optional<MailboxInfo>> ClusterMailStore::mailbox(MailboxId id) const {
+    MALLARD_TRY_ASSIGN(auto const found, mongo_.find_one(Db::main, "mailboxes", {{"_id", id}}));
+    if (!found) return std::nullopt;
+    return mailbox_info(*found);
+}
+
+Result<std::optional<MailboxInfo>> ClusterMailStore::find_mailbox(UserId user, std::string_view path) const {
+    MALLARD_TRY_ASSIGN(auto const found, mongo_.find_one(Db::main, "mailboxes", {{"user", user}, {"path", path}}));
+    if (!found) return std::nullopt;
+    return mailbox_info(*found);
+}
+
+Result<MailboxInfo> ClusterMailStore::update_mailbox(MailboxId id, MailboxPatch const& patch) {
+    Document set;
+    if (patch.path) set.set("path", *patch.path);
+    if (patch.subscribed) set.set("subscribed", *patch.subscribed);
+    if (patch.hidden) set.set("hidden", *patch.hidden);
+    if (patch.retention_ms) set.set("retention", bson::number(*patch.retention_ms));
+    if (patch.special_use)
+        set.set("specialUse", patch.special_use->empty() ? bson::Value() : bson::Value(*patch.special_use));
+    if (set.empty()) {
+        MALLARD_TRY_ASSIGN(auto const found, mailbox(id));
+        if (!found) return fail(ErrorKind::not_found, "there is no such mailbox");
+        return *found;
+    }
+    auto const changed = mongo_.find_and_modify(Db::main, "mailboxes",
+                                                {.filter = {{"_id", id}}, .update = {{"$set", set}}, .give_new = true});
+    if (!changed && patch.path) {  // not every server says that it was the unique index
+        MALLARD_TRY_ASSIGN(auto const own, mailbox(id));
+        if (!own) return fail(ErrorKind::not_found, "there is no such mailbox");
+        MALLARD_TRY_ASSIGN(auto const taken, find_mailbox(own->user, *patch.path));
+        if (taken && taken->id != id) return fail(ErrorKind::already_exists, "there is a mailbox of this name");
+    }
+    if (!changed) return std::unexpected(changed.error());
+    auto const& after = *changed;
+    if (!after) return fail(ErrorKind::not_found, "there is no such mailbox");
+    MailboxInfo info = mailbox_info(*after);
+    if (patch.path)
+        MALLARD_TRY(write_journal(info, {Document{{"command", command_of(Event::Kind::mailbox_renamed)},
+                                                  {"path", info.path},
+                                                  {"modseq", bson::number(after->integer("modifyIndex"))}}}));
+    announce(info, patch.path ? Event::Kind::mailbox_renamed : Event::Kind::mailbox_changed);
+    return info;
+}
+
+Result<void> ClusterMailStore::delete_mailbox(MailboxId id) {
+    auto const box = open_.get(id);
+    std::lock_guard const lock(box->mutex);
+    MALLARD_TRY_ASSIGN(auto const before,
+                       mongo_.find_and_modify(Db::main, "mailboxes", {.filter = {{"_id", id}}, .remove = true}));
+    if (!before) return fail(ErrorKind::not_found, "there is no such mailbox");
+    MailboxInfo const info = mailbox_info(*before);
+    box->index = nullptr;
+    open_.forget(id);
+    // Should this process end now, any collector of expired messages goes on (§4.1).
+    double const due = static_cast<double>(clock_.now() - 24LL * 3'600'000);
+    MALLARD_TRY(mongo_.write(Db::main, "messages",
+                             {.kind = Write::Kind::update_many,
+                              .filter = {{"mailbox", id}},
+                              .document = {{"$set", Document{{"exp", true}, {"rdate", due}}}}}));
+    MALLARD_TRY(write_journal(info, {Document{{"command", command_of(Event::Kind::mailbox_deleted)},
+                                              {"modseq", bson::number(before->integer("modifyIndex"))}}}));
+    MALLARD_TRY(remove_all({{"mailbox", id}}));
+    announce(info, Event::Kind::mailbox_deleted);
+    return {};
+}
+
+Result<void> ClusterMailStore::delete_user(UserId user) {
+    MALLARD_TRY_ASSIGN(auto const all, mailboxes(user));
+    for (auto const& info : all)
+        if (auto done = delete_mailbox(info.id); !done && done.error().kind != ErrorKind::not_found) return done;
+    return {};
+}
+
+Result<void> ClusterMailStore::remove_all(Document const& filter) {
+    constexpr std::int64_t batch = 200;
+    Document const projection{{"uid", 1},  {"mailbox", 1}, {"user", 1},
+                              {"size", 1}, {"magic", 1},   {"mimeTree.attachmentMap", 1}};
+    while (true) {
+        MALLARD_TRY_ASSIGN(auto const found,
+                           mongo_.find(Db::main, "messages", filter, {.projection = projection, .limit = batch}));
+        for (auto const& message : found) {
+            auto const user = message.id("user");
+            Document exactly;
+            for (std::string_view key : {"_id", "mailbox", "uid"}) exactly.set(key, *message.find(key));
+            MALLARD_TRY_ASSIGN(auto const erased, mongo_.erase(Db::main, "messages", exactly));
+            if (erased == 0) continue;  // another was faster, and counts it
+            if (user) MALLARD_TRY(add_storage(UserId(*user), -message.integer("size")));
+            MALLARD_TRY(release({message}));
+        }
+        if (static_cast<std::int64_t>(found.size()) < batch) return {};
+    }
+}
+
+Result<void> ClusterMailStore::release(std::vector<Document> const& messages) {
+    for (auto const& message : messages) {
+        auto digests = digests_of(message);
+        for (auto& [digest, times] : digests) times = -times;
+        MALLARD_TRY(attachments_.count(digests, static_cast<std::int32_t>(message.integer("magic"))));
+    }
+    return {};
+}
+
+Result<void> ClusterMailStore::add_storage(UserId user, std::int64_t by) {
+    if (by == 0) return {};
+    MALLARD_TRY(
+        mongo_.write(Db::users, "users",
+                     {.filter = {{"_id", user}}, .document = {{"$inc", Document{{"storageUsed", bson::number(by)}}}}}));
+    return {};
+}
+
+Result<std::int64_t> ClusterMailStore::storage_used(UserId user) const {
+    MALLARD_TRY_ASSIGN(auto const found,
+                       mongo_.find_one(Db::users, "users", {{"_id", user}}, {.projection = {{"storageUsed", 1}}}));
+    if (found) return std::max<std::int64_t>(0, found->integer("storageUsed"));
+    // Nobody counts for who is no user (yet): the messages themselves do (§13).
+    MALLARD_TRY_ASSIGN(
+        auto const sums,
+        mongo_.aggregate(
+            Db::main, "messages",
+            {Document{{"$match", Document{{"user", user}}}},
+             Document{{"$group", Document{{"_id", bson::Null{}}, {"used", Document{{"$sum", "$size"}}}}}}}));
+    return sums.empty() ? 0 : std::max<std::int64_t>(0, sums.front().integer("used"));
+}
+
+Result<Document> ClusterMailStore::bump(MailboxId id, std::int64_t uids, std::int64_t modseqs) {
+    Document by;
+    if (uids) by.set("uidNext", bson::number(uids));
+    by.set("modifyIndex", bson::number(modseqs));
+    MALLARD_TRY_ASSIGN(
+        auto before,
+        mongo_.find_and_modify(Db::main, "mailboxes", {.filter = {{"_id", id}}, .update = {{"$inc", std::move(by)}}}));
+    if (!before) return fail(ErrorKind::not_found, "there is no such mailbox");
+    return std::move(*before);
+}
+
+Result<void> ClusterMailStore::write_journal(MailboxInfo const& info, std::vector<Document> entries) {
+    std::vector<Write> writes;
+    writes.reserve(entries.size());
+    Date const now{clock_.now()};
+    for (auto& entry : entries) {
+        entry.set("_id", ObjectId::generate());
+        entry.set("mailbox", info.id);
+        entry.set("user", info.user);
+        entry.set("created", now);
+        writes.push_back({.kind = Write::Kind::insert, .document = std::move(entry)});
+    }
+    if (writes.empty()) return {};
+    MALLARD_TRY(mongo_.bulk(Db::main, "journal", writes, false));
+    // Counters of the mailbox (§12.3): whoever wants them counts anew.
+    (void)state_.erase("total:" + info.id.hex());
+    (void)state_.erase("unseen:" + info.id.hex());
+    return {};
+}
+
+void ClusterMailStore::announce(MailboxInfo const& info, Event::Kind kind) {
+    events_.publish({.kind = kind, .user = info.user, .mailbox = info.id});
+}
+
+Result<Snapshot> ClusterMailStore::snapshot(MailboxId id) {
+    auto const box = open_.get(id);
+    std::lock_guard const lock(box->mutex);
+    return open_.refresh(*box);
+}
+
+}  // namespace mallard::store::cluster

@@ -1,0 +1,237 @@
+// Upkeep: what nobody points at, and whether everything holds.
+#include <algorithm>
+#include <set>
+
+#include "base/encoding.hpp"
+#include "store/cluster/mail_store.hpp"
+#include "store/cluster/message_document.hpp"
+
+namespace mallard::store::cluster {
+
+namespace {
+
+using bson::Array;
+using bson::Binary;
+using bson::Document;
+
+class Checker {
+public:
+    Checker(MongoClient& mongo, bool repair, std::function<void(std::uint64_t, std::uint64_t)> const& progress)
+        : mongo_(mongo), repair_(repair), progress_(progress) {}
+
+    Result<CheckReport> run() {
+        MALLARD_TRY_ASSIGN(auto const total, mongo_.count(Db::main, "messages", {}));
+        total_ = static_cast<std::uint64_t>(total);
+        MALLARD_TRY_ASSIGN(auto const mailboxes, mongo_.find(Db::main, "mailboxes", {}));
+        total_ += mailboxes.size();
+        for (auto const& mailbox : mailboxes) {
+            MALLARD_TRY(check_mailbox(mailbox));
+            tick();
+        }
+        report_.users = used_.size();
+        MALLARD_TRY(find_strays());
+        MALLARD_TRY(
+            mongo_.find_each(Db::main, "archived", {}, {.projection = reference_projection()}, [&](Document message) {
+                count_references(message);
+                return true;
+            }));
+        MALLARD_TRY(check_files());
+        MALLARD_TRY(check_storage());
+        total_ = done_;
+        if (progress_) progress_(done_, total_);
+        return std::move(report_);
+    }
+
+private:
+    struct References {
+        std::int64_t times = 0, magics = 0;
+    };
+
+    static Document reference_projection() {
+        return {{"uid", 1}, {"modseq", 1}, {"size", 1}, {"magic", 1}, {"mailbox", 1}, {"mimeTree.attachmentMap", 1}};
+    }
+
+    void tick() {
+        ++done_;
+        if (progress_ && done_ % 1'000 == 0) progress_(done_, std::max(done_, total_));
+    }
+
+    void problem(std::string text) {
+        constexpr std::size_t problems_max = 100;
+        ++report_.problem_count;
+        if (report_.problems.size() < problems_max) report_.problems.push_back(std::move(text));
+    }
+
+    void count_references(Document const& message) {
+        std::int64_t const magic = message.integer("magic");
+        for (auto const& [digest, times] : digests_of(message)) {
+            auto& references = references_[digest];
+            references.times += times;
+            references.magics += times * magic;
+        }
+    }
+
+    Result<void> check_mailbox(Document const& mailbox) {
+        auto const id = mailbox.id("_id"), user = mailbox.id("user");
+        if (!id || !user) {
+            problem("a mailbox lacks its id or its user");
+            return {};
+        }
+        ++report_.mailboxes;
+        mailboxes_.insert(*id);
+        std::int64_t& used = used_[*user];
+        std::int64_t last = 0;
+        std::string const name = "mailbox " + id->hex();
+        return mongo_.find_each(Db::main, "messages", {{"mailbox", *id}},
+                                {.projection = reference_projection(), .sort = {{"uid", 1}}}, [&](Document message) {
+                                    std::int64_t const uid = message.integer("uid");
+                                    if (uid <= last) problem(name + " has UID " + std::to_string(uid) + " twice");
+                                    last = std::max(last, uid);
+                                    if (uid >= mailbox.integer("uidNext", 1)) late_.push_back({*id, uid, 0});
+                                    if (message.integer("modseq") > mailbox.integer("modifyIndex", 1))
+                                        late_.push_back({*id, 0, message.integer("modseq")});
+                                    used += message.integer("size");
+                                    count_references(message);
+                                    ++report_.messages;
+                                    tick();
+                                    return true;
+                                });
+    }
+
+    // Messages of mailboxes that are gone: the sweep takes those that are marked for it.
+    Result<void> find_strays() {
+        for (auto const& late : late_) {  // the mailbox may have moved on since it was read
+            MALLARD_TRY_ASSIGN(auto const now, mongo_.find_one(Db::main, "mailboxes", {{"_id", late.mailbox}}));
+            if (!now || (late.uid < now->integer("uidNext", 1) && late.modseq <= now->integer("modifyIndex", 1)))
+                continue;
+            problem("mailbox " + late.mailbox.hex() + " counts less than its messages say");
+            if (!repair_) continue;
+            MALLARD_TRY(mongo_.write(Db::main, "mailboxes",
+                                     {.filter = {{"_id", late.mailbox}},
+                                      .document = {{"$max", Document{{"uidNext", bson::number(late.uid + 1)},
+                                                                     {"modifyIndex", bson::number(late.modseq)}}}}}));
+            ++report_.repaired;
+        }
+        MALLARD_TRY_ASSIGN(auto const total, mongo_.count(Db::main, "messages", {}));
+        if (static_cast<std::uint64_t>(total) == report_.messages) return {};
+        std::set<ObjectId> strays;
+        MALLARD_TRY(mongo_.find_each(Db::main, "messages", {{"exp", Document{{"$ne", true}}}},
+                                     {.projection = {{"mailbox", 1}}}, [&](Document message) {
+                                         auto const mailbox = message.id("mailbox");
+                                         if (mailbox && !mailboxes_.contains(*mailbox)) strays.insert(*mailbox);
+                                         return true;
+                                     }));
+        for (auto const& id : strays) {
+            MALLARD_TRY_ASSIGN(auto const mailbox, mongo_.find_one(Db::main, "mailboxes", {{"_id", id}}));
+            if (mailbox) continue;  // made meanwhile
+            problem("mailbox " + id.hex() + " is gone, but messages of it are there");
+            if (!repair_) continue;
+            MALLARD_TRY(mongo_.write(Db::main, "messages",
+                                     {.kind = Write::Kind::update_many,
+                                      .filter = {{"mailbox", id}},
+                                      .document = {{"$set", Document{{"exp", true}, {"rdate", 1.0}}}}}));
+            ++report_.repaired;
+        }
+        return {};
+    }
+
+    // Too high a count is drift, which costs space (§18); too low a one would cost an attachment.
+    Result<void> check_files() {
+        std::vector<std::pair<std::string, References>> low;
+        MALLARD_TRY(mongo_.find_each(Db::gridfs, "attachments.files", {},
+                                     {.projection = {{"metadata.c", 1}, {"metadata.m", 1}}}, [&](Document file) {
+                                         auto const* id = file.find("_id");
+                                         auto const* digest = id ? id->as<Binary>() : nullptr;
+                                         auto const* metadata = file.document("metadata");
+                                         if (!digest) return true;
+                                         ++report_.bodies;
+                                         auto const wanted = references_.find(digest->bytes);
+                                         if (wanted == references_.end()) return true;
+                                         std::int64_t const count = metadata ? metadata->integer("c") : 0;
+                                         std::int64_t const magics = metadata ? metadata->integer("m") : 0;
+                                         if (count < wanted->second.times)
+                                             low.emplace_back(digest->bytes,
+                                                              References{wanted->second.times - count,
+                                                                         wanted->second.magics - magics});
+                                         references_.erase(wanted);
+                                         return true;
+                                     }));
+        for (auto const& [digest, missing] : low) {
+            problem("attachment " + hex_encode(digest) + " is counted less often than it is used");
+            if (!repair_) continue;
+            MALLARD_TRY(mongo_.write(Db::gridfs, "attachments.files",
+                                     {.filter = {{"_id", Binary{digest}}},
+                                      .document = {{"$inc", Document{{"metadata.c", bson::number(missing.times)},
+                                                                     {"metadata.m", bson::number(missing.magics)}}}}}));
+            ++report_.repaired;
+        }
+        for (auto const& [digest, wanted] : references_)
+            problem("attachment " + hex_encode(digest) + " is missing; messages use it");
+        return {};
+    }
+
+    Result<void> check_storage() {
+        std::vector<std::pair<ObjectId, std::int64_t>> wrong;
+        MALLARD_TRY(mongo_.find_each(Db::users, "users", {}, {.projection = {{"storageUsed", 1}}}, [&](Document user) {
+            auto const id = user.id("_id");
+            if (!id) return true;
+            auto const used = used_.find(*id);
+            std::int64_t const sum = used == used_.end() ? 0 : used->second;
+            if (user.integer("storageUsed") != sum) wrong.emplace_back(*id, sum);
+            return true;
+        }));
+        for (auto const& [user, sum] : wrong) {
+            problem("the storage counter of user " + user.hex() + " differs from the sum of the messages");
+            if (!repair_) continue;
+            MALLARD_TRY(mongo_.write(
+                Db::users, "users",
+                {.filter = {{"_id", user}}, .document = {{"$set", Document{{"storageUsed", bson::number(sum)}}}}}));
+            ++report_.repaired;
+        }
+        return {};
+    }
+
+    struct Late {
+        ObjectId mailbox;
+        std::int64_t uid = 0, modseq = 0;
+    };
+
+    MongoClient& mongo_;
+    bool repair_;
+    std::function<void(std::uint64_t, std::uint64_t)> const& progress_;
+    CheckReport report_;
+    std::uint64_t done_ = 0, total_ = 0;
+    std::set<ObjectId> mailboxes_;
+    std::map<ObjectId, std::int64_t> used_;
+    std::map<std::string, References> references_;
+    std::vector<Late> late_;
+};
+
+}  // namespace
+
+Result<CheckReport> ClusterMailStore::check(bool repair,
+                                            std::function<void(std::uint64_t, std::uint64_t)> const& progress) {
+    return Checker(mongo_, repair, progress).run();
+}
+
+Result<bool> ClusterMailStore::sweep() {
+    constexpr std::int64_t batch = 1'000;
+    MALLARD_TRY_ASSIGN(bool more, attachments_.sweep(batch));
+    // What a deletion of a mailbox left behind when its process ended. Expired messages of living mailboxes are the
+    // business of retention.
+    Document const due{{"exp", true}, {"rdate", Document{{"$lte", static_cast<double>(clock_.now())}}}};
+    MALLARD_TRY_ASSIGN(auto const expired,
+                       mongo_.find(Db::main, "messages", due, {.projection = {{"mailbox", 1}}, .limit = batch}));
+    std::set<ObjectId> ids;
+    for (auto const& message : expired)
+        if (auto const id = message.id("mailbox")) ids.insert(*id);
+    for (auto const& id : ids) {
+        MALLARD_TRY_ASSIGN(auto const found, mailbox(MailboxId(id)));
+        if (found) continue;
+        MALLARD_TRY(remove_all({{"mailbox", id}}));
+        more = more || static_cast<std::int64_t>(expired.size()) == batch;
+    }
+    return more;
+}
+
+}  // namespace mallard::store::cluster

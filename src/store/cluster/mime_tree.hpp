@@ -1,0 +1,94 @@
+#pragma once
+// MimeTree: a message as WildDuck stores it (storage.md §9): a tree of header lines and bodies, read from the source by
+// WildDuck's own rules, so that what it makes of the document is what it would have made of the message. Bodies that
+// are not shown as text leave the tree (§10.1) and are stored by their digest.
+// WildDuck's form loses bytes of some messages (§9.4). For those, pieces() tells how the exact bytes are made of
+// literals and of stored bodies. Pure.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "store/bson.hpp"
+
+namespace mallard::store::cluster {
+
+struct TreeLimits {
+    std::size_t depth_max = 32;     // containers inside each other; deeper stays text. MongoDB nests at most 100 levels
+    std::size_t nodes_max = 5'000;  // later delimiters are ordinary lines
+    std::size_t message_bytes_max = 1024 * 1024;        // of an embedded message that is kept a second time in the tree
+    std::size_t inline_bytes_max = 300 * 1024;          // §10.1: a larger text leaves the tree
+    std::size_t tree_text_bytes_max = 4 * 1024 * 1024;  // of all texts that stay; a document holds 16 MB
+};
+
+struct TreeNode {
+    std::vector<std::string> header;  // a field each, folded with CRLF, without the final line end; bytes
+    bson::Document parsed;            // parsedHeader (§9.5)
+    std::string body;                 // CRLF line ends; empty once moved out
+    bool is_multipart = false;
+    std::string subtype, boundary;  // of a multipart
+    std::uint64_t lines = 0;        // lineCount
+    std::uint64_t size = 0;         // of the body
+    std::string attachment_id;      // "ATT00001"; empty: the body is here
+    std::vector<std::unique_ptr<TreeNode>> children;
+    std::unique_ptr<TreeNode> message;  // of message/rfc822
+
+    std::size_t begin = 0, end = 0;  // the body in the source (leaves outside of embedded messages)
+    bool has_range = false;
+};
+
+// A body that left the tree: what becomes a file of the bucket `attachments`.
+struct StoredBody {
+    std::string id;       // "ATT00001"
+    std::string digest;   // SHA-256 of `encoded`
+    std::string encoded;  // CRLF line ends, still transfer-encoded
+    std::string content_type, transfer_encoding;
+    std::uint64_t lines = 0;
+    std::string content_digest;  // base64 SHA-256 of what is stored (fileContentHash)
+};
+
+// How the source is made: `literal_bytes` of text, or the body `attachment`; `bare_lf`: with LF for CRLF.
+struct Piece {
+    std::string attachment;  // empty: literal
+    std::uint64_t bytes = 0;
+    bool bare_lf = false;
+};
+
+struct MimeTree {
+    std::unique_ptr<TreeNode> root;
+    std::vector<StoredBody> bodies;
+    bson::Array attachments;  // attachments[] (§10.2)
+    bool has_attachments = false;
+    std::uint64_t size = 0;  // WildDuck's `size` (§9.4)
+
+    bool exact = false;         // the rebuild gives back the source
+    std::vector<Piece> pieces;  // when it does not
+    std::string literals;       // of the pieces, in order
+
+    bson::Document document() const;  // mimeTree
+};
+
+MimeTree make_tree(std::string_view source, TreeLimits const& limits = {});
+
+// A message again from its mimeTree (§9.4), as segments, without the line end WildDuck adds: text, or a stored body.
+struct Segment {
+    std::string text;        // when there is no attachment
+    std::string attachment;  // the id in the tree
+    std::uint64_t bytes = 0;
+    bool bare_lf = false;
+};
+Result<std::vector<Segment>> rebuild(bson::Document const& mime_tree);
+
+// mallard.source: pieces and, unless they are stored elsewhere, literals.
+bson::Document encode_pieces(MimeTree const& tree, bool with_literals);
+Result<std::vector<Segment>> decode_pieces(bson::Document const& source, std::string_view literals);
+
+std::string to_binary_string(std::string_view bytes);   // §1: a code point per byte, as UTF-8
+std::string from_binary_string(std::string_view utf8);  // code points above 255 become '?'
+
+bson::Document parse_tree_header(std::vector<std::string> const& header);  // parsedHeader (§9.5)
+
+}  // namespace mallard::store::cluster
