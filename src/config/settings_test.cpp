@@ -10,6 +10,8 @@
 namespace mallard::config {
 namespace {
 
+using namespace std::string_view_literals;
+
 std::string first(Mistakes const& mistakes) { return mistakes.empty() ? "" : mistakes.front().text(); }
 
 TEST(Options, HaveUniqueKeysKnownSectionsAndADescription) {
@@ -84,6 +86,31 @@ TEST(Settings, ReportASyntaxErrorWithItsLine) {
     for (std::string_view bad : {"a = \n", "[imap\n", "imap.port = 1\nimap.port = 2\n", "= 1", "a = \"\xFF\""}) {
         Settings settings;
         EXPECT_EQ(first(settings.read_toml(bad, "f")).substr(0, 2), "f:") << bad;
+    }
+}
+
+TEST(Settings, TakeCharactersOutsideAsciiInStringsAndComments) {
+    for (std::string_view const good : {
+             "\xef\xbb\xbf# byte order mark\nlog.level = 'info'"sv,
+             "log.level = 'info' # é"sv,
+             "log.level = \"\"\"\\\n  info\"\"\" # é"sv,
+         }) {
+        Settings settings;
+        EXPECT_TRUE(settings.read_toml(good, "f").empty()) << good;
+        EXPECT_EQ(settings.text("log.level"), "info") << good;
+    }
+    Settings settings;
+    EXPECT_TRUE(settings.read_toml("log.gelf.hostname = \"\"\"\\\n  \u00e9\u036a\"\"\"", "f").empty());
+    EXPECT_EQ(settings.text("log.gelf.hostname"), "\u00e9\u036a");
+}
+
+TEST(Settings, RefuseCharactersOutsideAsciiElsewhereAndWhatIsNotUtf8) {
+    for (std::string_view const bad :
+         {"\né = 1"sv, "\na = é"sv, "\n5U\u036a\n"sv, "\n[é]"sv, "\na = 'é\\' é"sv, "\na = \"\"\"\"\"\" é"sv,
+          "\n\u00a0\u036a = 1"sv, "\n\xff"sv, "\n# \xc3"sv, "\na = '\xed\xa0\x80'"sv, "\na = \"\\é\""sv}) {
+        auto const mistakes = Settings().read_toml(bad, "f");
+        ASSERT_EQ(mistakes.size(), 1u) << bad;
+        EXPECT_TRUE(mistakes[0].where.starts_with("f:")) << bad;
     }
 }
 
