@@ -46,7 +46,7 @@ std::vector<store::Row const*> all_rows(store::MailboxIndex const& index) {
     std::vector<store::Row const*> rows;
     rows.reserve(index.size());
     for (auto const& chunk : index.chunks)
-        for (store::Row const& row : chunk->rows) rows.push_back(&row);
+        for (store::Row const& row : chunk->rows()) rows.push_back(&row);
     return rows;
 }
 

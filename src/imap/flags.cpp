@@ -39,12 +39,12 @@ Result<store::UidSet> parse_uids(Session& session, Request const& request) {
 }
 
 store::Row const* RowCursor::seek(store::Uid uid) {
-    while (chunk_ < index_.chunks.size() && index_.chunks[chunk_]->rows.back().uid < uid) {
+    while (chunk_ < index_.chunks.size() && index_.chunks[chunk_]->last() < uid) {
         ++chunk_;
         row_ = 0;
     }
     if (chunk_ == index_.chunks.size()) return nullptr;
-    auto const& rows = index_.chunks[chunk_]->rows;
+    auto const& rows = index_.chunks[chunk_]->rows();
     if (row_ < rows.size() && rows[row_].uid < uid) ++row_;  // the usual case: the next one
     if (row_ < rows.size() && rows[row_].uid < uid)
         row_ = static_cast<std::size_t>(std::ranges::lower_bound(rows.begin() + static_cast<std::ptrdiff_t>(row_),

@@ -6,16 +6,33 @@
 
 namespace mallard::store {
 
-std::uint32_t MailboxIndex::size() const {
-    return chunks.empty() ? 0 : starts.back() + static_cast<std::uint32_t>(chunks.back()->rows.size());
+ChunkSummary summary_of(std::vector<Row> const& rows) {
+    ChunkSummary summary{.rows = static_cast<std::uint32_t>(rows.size())};
+    if (rows.empty()) return summary;
+    summary.first = rows.front().uid;
+    summary.last = rows.back().uid;
+    for (Row const& row : rows) {
+        summary.max_modseq = std::max(summary.max_modseq, row.modseq);
+        summary.unseen += !(row.system & seen);
+        summary.deleted += (row.system & deleted) != 0;
+        summary.bytes += row.size;
+    }
+    return summary;
 }
+
+void Chunk::unpack_rows() const {
+    rows_ = unpack_(packed_);
+    std::string().swap(packed_);
+}
+
+std::uint32_t MailboxIndex::size() const { return chunks.empty() ? 0 : starts.back() + chunks.back()->size(); }
 
 MailboxCounts MailboxIndex::counts() const {
     MailboxCounts counts{.messages = size(), .uid_next = uid_next, .highest_modseq = highest_modseq};
     for (auto const& chunk : chunks) {
-        counts.unseen += chunk->unseen;
-        counts.deleted += chunk->deleted;
-        counts.bytes += chunk->bytes;
+        counts.unseen += chunk->summary().unseen;
+        counts.deleted += chunk->summary().deleted;
+        counts.bytes += chunk->summary().bytes;
     }
     return counts;
 }
@@ -23,16 +40,15 @@ MailboxCounts MailboxIndex::counts() const {
 Row const& MailboxIndex::row(std::uint32_t n) const {
     // Chunks are nearly full as a rule, so the guess is right or close; the search settles it.
     std::size_t guess = std::min<std::size_t>(n / chunk_rows_max, chunks.size() - 1);
-    if (n < starts[guess] || n - starts[guess] >= chunks[guess]->rows.size())
+    if (n < starts[guess] || n - starts[guess] >= chunks[guess]->size())
         guess = static_cast<std::size_t>(std::ranges::upper_bound(starts, n) - starts.begin()) - 1;
-    return chunks[guess]->rows[n - starts[guess]];
+    return chunks[guess]->rows()[n - starts[guess]];
 }
 
 std::uint32_t MailboxIndex::lower_bound(Uid uid) const {
-    auto const chunk =
-        std::ranges::partition_point(chunks, [&](auto const& chunk) { return chunk->rows.back().uid < uid; });
+    auto const chunk = std::ranges::partition_point(chunks, [&](auto const& chunk) { return chunk->last() < uid; });
     if (chunk == chunks.end()) return size();
-    auto const& rows = (*chunk)->rows;
+    auto const& rows = (*chunk)->rows();
     auto const row = std::ranges::lower_bound(rows, uid, {}, &Row::uid);
     return starts[static_cast<std::size_t>(chunk - chunks.begin())] + static_cast<std::uint32_t>(row - rows.begin());
 }
@@ -64,12 +80,12 @@ class Walk {
 public:
     explicit Walk(MailboxIndex const& index) : index_(index) {}
     bool done() const { return chunk_ == index_.chunks.size(); }
-    Row const& row() const { return index_.chunks[chunk_]->rows[at_]; }
+    Row const& row() const { return index_.chunks[chunk_]->rows()[at_]; }
     std::uint32_t number() const { return index_.starts[chunk_] + static_cast<std::uint32_t>(at_); }
     bool at_chunk_start() const { return at_ == 0; }
     Chunk const* chunk() const { return index_.chunks[chunk_].get(); }
     void next() {
-        if (++at_ == index_.chunks[chunk_]->rows.size()) skip_chunk();
+        if (++at_ == index_.chunks[chunk_]->size()) skip_chunk();
     }
     void skip_chunk() {
         ++chunk_;
@@ -86,7 +102,7 @@ private:
 
 IndexChanges changes_between(MailboxIndex const& before, MailboxIndex const& after) {
     IndexChanges changes;
-    Uid const last_before = before.chunks.empty() ? 0 : before.chunks.back()->rows.back().uid;
+    Uid const last_before = before.chunks.empty() ? 0 : before.chunks.back()->last();
     Walk old(before);
     Walk now(after);
     while (!old.done() && !now.done()) {

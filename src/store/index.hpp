@@ -6,8 +6,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "store/types.hpp"
@@ -39,12 +42,45 @@ struct Row {
 
 inline constexpr std::size_t chunk_rows_max = 512;
 
-struct Chunk {
-    std::vector<Row> rows;  // 1..chunk_rows_max
+// What can be told of a chunk without its rows.
+struct ChunkSummary {
+    std::uint32_t rows = 0;
+    Uid first = 0, last = 0;
     ModSeq max_modseq = 0;
     std::uint32_t unseen = 0;
     std::uint32_t deleted = 0;
     std::uint64_t bytes = 0;
+    bool operator==(ChunkSummary const&) const = default;
+};
+ChunkSummary summary_of(std::vector<Row> const& rows);
+
+// A run of rows. One that was read packed stays packed until somebody wants a row: to select a mailbox, or to wait in
+// it, takes its counts only. Thread-safe.
+class Chunk {
+public:
+    using Unpack = std::vector<Row> (*)(std::string_view packed);  // must give what the summary tells
+
+    explicit Chunk(std::vector<Row> rows) : summary_(summary_of(rows)), rows_(std::move(rows)) {}
+    Chunk(ChunkSummary const& summary, std::string packed, Unpack unpack)
+        : summary_(summary), unpack_(unpack), packed_(std::move(packed)) {}
+
+    ChunkSummary const& summary() const { return summary_; }
+    std::uint32_t size() const { return summary_.rows; }
+    Uid first() const { return summary_.first; }
+    Uid last() const { return summary_.last; }
+    std::vector<Row> const& rows() const {  // 1..chunk_rows_max
+        if (unpack_ != nullptr) std::call_once(unpacked_, [this] { unpack_rows(); });
+        return rows_;
+    }
+
+private:
+    void unpack_rows() const;
+
+    ChunkSummary summary_;
+    Unpack unpack_ = nullptr;
+    mutable std::once_flag unpacked_;
+    mutable std::string packed_;
+    mutable std::vector<Row> rows_;
 };
 
 class MailboxIndex {

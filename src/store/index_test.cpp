@@ -12,20 +12,16 @@ struct Put {
 };
 
 std::shared_ptr<Chunk const> chunk(std::vector<Put> const& rows) {
-    auto made = std::make_shared<Chunk>();
+    std::vector<Row> made;
     for (auto const& put : rows) {
         Row row;
         row.uid = put.uid;
         row.modseq = put.modseq;
         row.system = put.system;
         row.size = 10;
-        made->rows.push_back(row);
-        made->max_modseq = std::max(made->max_modseq, put.modseq);
-        made->unseen += (put.system & seen) == 0;
-        made->deleted += (put.system & deleted) != 0;
-        made->bytes += row.size;
+        made.push_back(row);
     }
-    return made;
+    return std::make_shared<Chunk const>(std::move(made));
 }
 
 MailboxIndex index_of(std::vector<std::shared_ptr<Chunk const>> chunks) {
@@ -33,10 +29,34 @@ MailboxIndex index_of(std::vector<std::shared_ptr<Chunk const>> chunks) {
     std::uint32_t start = 0;
     for (auto& chunk : chunks) {
         index.starts.push_back(start);
-        start += static_cast<std::uint32_t>(chunk->rows.size());
+        start += chunk->size();
         index.chunks.push_back(std::move(chunk));
     }
     return index;
+}
+
+int times_unpacked = 0;
+
+std::vector<Row> unpack(std::string_view packed) {
+    ++times_unpacked;
+    std::vector<Row> rows(packed.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].uid = static_cast<Uid>(packed[i]);
+    return rows;
+}
+
+TEST(MailboxIndex, UnpacksAChunkOnceAndOnlyWhenARowIsWanted) {
+    std::string const packed = "\x02\x05";
+    auto const index =
+        index_of({std::make_shared<Chunk const>(summary_of(unpack(packed)), packed, unpack), chunk({{7}})});
+    times_unpacked = 0;
+    EXPECT_EQ(index.counts().messages, 3u);
+    EXPECT_EQ(index.counts().unseen, 3u);
+    EXPECT_EQ(index.lower_bound(6), 2u);
+    EXPECT_EQ(index.row(2).uid, 7u);
+    EXPECT_EQ(times_unpacked, 0);
+    EXPECT_EQ(index.find(5), 1u);
+    EXPECT_EQ(index.row(0).uid, 2u);
+    EXPECT_EQ(times_unpacked, 1);
 }
 
 TEST(MailboxIndex, FindsRowsByNumberAndByUid) {

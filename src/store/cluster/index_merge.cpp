@@ -8,15 +8,7 @@ namespace mallard::store::cluster {
 namespace {
 
 void push_chunk(MailboxIndex& index, std::vector<Row> rows) {
-    auto chunk = std::make_shared<Chunk>();
-    chunk->rows = std::move(rows);
-    for (Row const& row : chunk->rows) {
-        chunk->max_modseq = std::max(chunk->max_modseq, row.modseq);
-        chunk->unseen += !(row.system & seen);
-        chunk->deleted += (row.system & deleted) != 0;
-        chunk->bytes += row.size;
-    }
-    index.chunks.push_back(std::move(chunk));
+    index.chunks.push_back(std::make_shared<Chunk>(std::move(rows)));
 }
 
 bool touches(UidSet const& uids, Uid first, Uid last) {
@@ -35,17 +27,17 @@ std::shared_ptr<MailboxIndex> merge(MailboxIndex const& base, IndexDelta const& 
     next->highest_modseq = base.highest_modseq;
     auto change = delta.rows.begin();
     for (auto const& chunk : base.chunks) {
-        Uid const first = chunk->rows.front().uid, last = chunk->rows.back().uid;
+        Uid const first = chunk->first(), last = chunk->last();
         bool const is_last = chunk == base.chunks.back();
         bool const changed =
-            change != delta.rows.end() && (change->first <= last || (is_last && chunk->rows.size() < chunk_rows_max));
+            change != delta.rows.end() && (change->first <= last || (is_last && chunk->size() < chunk_rows_max));
         if (!changed && !touches(delta.removed, first, last)) {
             next->chunks.push_back(chunk);
             continue;
         }
         std::vector<Row> rows;
-        rows.reserve(chunk->rows.size() + 1);
-        for (Row const& row : chunk->rows) {
+        rows.reserve(chunk->size() + 1);
+        for (Row const& row : chunk->rows()) {
             for (; change != delta.rows.end() && change->first < row.uid; ++change) rows.push_back(change->second);
             bool const replaced = change != delta.rows.end() && change->first == row.uid;
             if (replaced) {
@@ -72,7 +64,7 @@ std::shared_ptr<MailboxIndex> merge(MailboxIndex const& base, IndexDelta const& 
     std::uint32_t start = 0;
     for (auto const& chunk : next->chunks) {
         next->starts.push_back(start);
-        start += static_cast<std::uint32_t>(chunk->rows.size());
+        start += chunk->size();
     }
     return next;
 }

@@ -1,5 +1,7 @@
 #include "store/embedded/index_codec.hpp"
 
+#include <algorithm>
+
 #include "store/embedded/codec.hpp"
 
 namespace mallard::store::embedded {
@@ -36,11 +38,11 @@ void put_differences(std::string& out, std::span<Row const> rows, std::vector<st
     put_column(out, column);
 }
 template <class Set>
-bool get_differences(ByteReader& in, std::vector<Row>& rows, Set set) {
+bool get_differences(ByteReader& in, std::size_t count, Set set) {
     std::uint64_t value = 0;
-    return get_column(in, rows.size(), [&](std::size_t i, std::uint64_t step) {
+    return get_column(in, count, [&](std::size_t i, std::uint64_t step) {
         value += static_cast<std::uint64_t>(unzigzag(step));
-        set(rows[i], value);
+        set(i, value);
     });
 }
 
@@ -65,25 +67,63 @@ void put_rows(std::string& out, std::span<Row const> rows, bool with_modseq) {
     if (with_modseq) differences([](Row const& r) { return r.modseq; });
 }
 
-bool get_rows(ByteReader& in, std::vector<Row>& rows, bool with_modseq) {
+// What reading gives each number to: rows, or a summary of them.
+struct ToRows {
+    std::vector<Row>& rows;
+    void count(std::size_t n) { rows.resize(n); }
+    void uid(std::size_t i, std::uint64_t v) { rows[i].uid = static_cast<Uid>(v); }
+    void body(std::size_t i, std::uint64_t v) { rows[i].body = v; }
+    void size(std::size_t i, std::uint64_t v) { rows[i].size = v; }
+    void date(std::size_t i, std::uint64_t v) { rows[i].internal_date = static_cast<TimeMs>(v * 1000); }
+    void system(std::size_t i, std::uint64_t v) { rows[i].system = static_cast<std::uint8_t>(v); }
+    void keywords_low(std::size_t i, std::uint64_t v) { rows[i].keywords.low = v; }
+    void keywords_high(std::size_t i, std::uint64_t v) { rows[i].keywords.high = v; }
+    void id_seconds(std::size_t i, std::uint64_t v) { set_id<0, 4>(rows[i].id, v); }
+    void id_process(std::size_t i, std::uint64_t v) { set_id<4, 9>(rows[i].id, v); }
+    void id_counter(std::size_t i, std::uint64_t v) { set_id<9, 12>(rows[i].id, v); }
+    void modseq(std::size_t i, std::uint64_t v) { rows[i].modseq = v; }
+};
+
+struct ToSummary {
+    ChunkSummary summary;
+    bool ordered = true;
+    void count(std::size_t n) { summary.rows = static_cast<std::uint32_t>(n); }
+    void uid(std::size_t i, std::uint64_t v) {
+        Uid const uid = static_cast<Uid>(v);
+        if (i == 0) summary.first = uid;
+        ordered = ordered && v <= UINT32_MAX && uid > summary.last;
+        summary.last = uid;
+    }
+    void body(std::size_t, std::uint64_t) {}
+    void size(std::size_t, std::uint64_t v) { summary.bytes += v; }
+    void date(std::size_t, std::uint64_t) {}
+    void system(std::size_t, std::uint64_t v) {
+        summary.unseen += !(v & seen);
+        summary.deleted += (v & deleted) != 0;
+    }
+    void keywords_low(std::size_t, std::uint64_t) {}
+    void keywords_high(std::size_t, std::uint64_t) {}
+    void id_seconds(std::size_t, std::uint64_t) {}
+    void id_process(std::size_t, std::uint64_t) {}
+    void id_counter(std::size_t, std::uint64_t) {}
+    void modseq(std::size_t, std::uint64_t v) { summary.max_modseq = std::max(summary.max_modseq, v); }
+};
+
+template <class To>
+bool get_rows(ByteReader& in, To& to, bool with_modseq) {
     std::uint64_t const count = in.varint();
     if (!in.ok() || count > packed_numbers_max) return false;
-    rows.resize(count);
-    auto const differences = [&](auto set) { return get_differences(in, rows, set); };
-    auto const values = [&](auto set) {
-        return get_column(in, rows.size(), [&](std::size_t i, std::uint64_t v) { set(rows[i], v); });
+    to.count(count);
+    auto const differences = [&](auto set) {
+        return get_differences(in, count, [&](std::size_t i, std::uint64_t v) { (to.*set)(i, v); });
     };
-    return differences([](Row& r, std::uint64_t v) { r.uid = static_cast<Uid>(v); }) &&
-           differences([](Row& r, std::uint64_t v) { r.body = v; }) &&
-           values([](Row& r, std::uint64_t v) { r.size = v; }) &&
-           differences([](Row& r, std::uint64_t v) { r.internal_date = static_cast<TimeMs>(v * 1000); }) &&
-           values([](Row& r, std::uint64_t v) { r.system = static_cast<std::uint8_t>(v); }) &&
-           values([](Row& r, std::uint64_t v) { r.keywords.low = v; }) &&
-           values([](Row& r, std::uint64_t v) { r.keywords.high = v; }) &&
-           differences([](Row& r, std::uint64_t v) { set_id<0, 4>(r.id, v); }) &&
-           differences([](Row& r, std::uint64_t v) { set_id<4, 9>(r.id, v); }) &&
-           differences([](Row& r, std::uint64_t v) { set_id<9, 12>(r.id, v); }) &&
-           (!with_modseq || differences([](Row& r, std::uint64_t v) { r.modseq = v; }));
+    auto const values = [&](auto set) {
+        return get_column(in, count, [&](std::size_t i, std::uint64_t v) { (to.*set)(i, v); });
+    };
+    return differences(&To::uid) && differences(&To::body) && values(&To::size) && differences(&To::date) &&
+           values(&To::system) && values(&To::keywords_low) && values(&To::keywords_high) &&
+           differences(&To::id_seconds) && differences(&To::id_process) && differences(&To::id_counter) &&
+           (!with_modseq || differences(&To::modseq));
 }
 
 void put_uids(std::string& out, UidSet const& uids) {
@@ -148,10 +188,12 @@ Result<Change> decode_change(std::string_view bytes, ModSeq modseq) {
     if (good) {
         change.kind = static_cast<Change::Kind>(kind);
         switch (change.kind) {
-            case Change::Kind::rows:
-                good = get_rows(in, change.rows, false);
+            case Change::Kind::rows: {
+                ToRows to_rows{change.rows};
+                good = get_rows(in, to_rows, false);
                 for (Row& row : change.rows) row.modseq = modseq;
                 break;
+            }
             case Change::Kind::flags: {
                 std::uint8_t const mode = in.byte();
                 change.mode = static_cast<FlagMode>(mode);
@@ -177,8 +219,17 @@ std::string encode_rows(std::span<Row const> rows) {
 Result<std::vector<Row>> decode_rows(std::string_view bytes) {
     ByteReader in(bytes);
     std::vector<Row> rows;
-    if (!get_rows(in, rows, true) || !in.at_end()) return damaged("index: rows");
+    ToRows to{rows};
+    if (!get_rows(in, to, true) || !in.at_end()) return damaged("index: rows");
     return rows;
+}
+
+Result<ChunkSummary> summarize_rows(std::string_view bytes) {
+    ByteReader in(bytes);
+    ToSummary to;
+    if (!get_rows(in, to, true) || !in.at_end()) return damaged("index: rows");
+    if (to.summary.rows == 0 || !to.ordered) return damaged("index: order of uids");
+    return to.summary;
 }
 
 std::string encode_uids(UidSet const& uids) {

@@ -31,6 +31,8 @@ Result<Change> decode_change(std::string_view bytes, ModSeq modseq);  // corrupt
 
 std::string encode_rows(std::span<Row const> rows);            // with modseqs: a checkpoint's chunk
 Result<std::vector<Row>> decode_rows(std::string_view bytes);  // corrupt
+// Reads all of them and keeps none; what it accepts, decode_rows does. corrupt: also without rows, or not ascending.
+Result<ChunkSummary> summarize_rows(std::string_view bytes);
 
 std::string encode_uids(UidSet const& uids);
 Result<UidSet> decode_uids(std::string_view bytes);  // corrupt

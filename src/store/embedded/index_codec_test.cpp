@@ -67,6 +67,19 @@ TEST(IndexCodec, GivesBackRandomRows) {
         auto const decoded = decode_rows(encode_rows(rows));
         ASSERT_TRUE(decoded);
         expect_same(rows, *decoded);
+        auto const summary = summarize_rows(encode_rows(rows));
+        if (rows.empty())
+            EXPECT_FALSE(summary);
+        else
+            EXPECT_EQ(*summary, summary_of(rows));
+    }
+}
+
+TEST(IndexCodec, SummarizesOnlyRowsThatAscend) {
+    for (std::vector<Uid> const& uids : {std::vector<Uid>{5, 5}, {5, 4}, {1, 3, 2}, {0}}) {
+        std::vector<Row> rows(uids.size());
+        for (std::size_t i = 0; i < uids.size(); ++i) rows[i].uid = uids[i];
+        EXPECT_FALSE(summarize_rows(encode_rows(rows)));
     }
 }
 
@@ -113,7 +126,12 @@ TEST(IndexCodec, RefusesDamagedBytesWithoutHarm) {
     for (int i = 0; i < 2000; ++i) {  // must not crash; may decode to something else
         auto bad = i % 2 ? packed : record;
         bad[random() % bad.size()] = static_cast<char>(random());
-        (void)decode_rows(bad);
+        auto const summary = summarize_rows(bad);
+        auto const decoded = decode_rows(bad);
+        if (summary) {
+            ASSERT_TRUE(decoded);
+            EXPECT_EQ(*summary, summary_of(*decoded));
+        }
         (void)decode_change(bad, 5);
         (void)decode_uids(bad);
         (void)decode_head(bad);
@@ -195,8 +213,8 @@ TEST(IndexEdit, AgreesWithAPlainVectorAfterRandomChanges) {
         for (std::uint32_t n = 0; n < index->size(); ++n) rows.push_back(index->row(n));
         expect_same(rows, model.rows);
         for (auto const& chunk : index->chunks) {
-            ASSERT_FALSE(chunk->rows.empty());
-            ASSERT_LE(chunk->rows.size(), chunk_rows_max);
+            ASSERT_FALSE(chunk->rows().empty());
+            ASSERT_LE(chunk->rows().size(), chunk_rows_max);
         }
         for (Row const& row : model.rows) {
             counts.unseen += !(row.system & seen);

@@ -92,7 +92,7 @@ void MailCheck::read_index(MailboxIndex const& index) {
     std::int64_t octets = 0;
     auto const name = [&] { return fmt::format("Mailbox {} ({})", index.info.id.hex(), index.info.path); };
     for (auto const& chunk : index.chunks) {
-        for (Row const& row : chunk->rows) {
+        for (Row const& row : chunk->rows()) {
             ++report_.messages;
             if (row.uid <= last) problem(fmt::format("{}: UID {} follows {}", name(), row.uid, last));
             if (row.uid >= index.uid_next)

@@ -177,7 +177,7 @@ Result<void> EmbeddedMailStore::delete_mailbox(MailboxId id) {
         }
         std::vector<BodyRef> refs;
         for (auto const& chunk : index.chunks)
-            for (Row const& row : chunk->rows) refs.push_back(row.body);
+            for (Row const& row : chunk->rows()) refs.push_back(row.body);
         MALLARD_TRY_ASSIGN(auto const pending, log_.log(RefEntry::Kind::lost, refs, batch));
         auto const octets = static_cast<std::int64_t>(index.counts().bytes);
         MALLARD_TRY_ASSIGN(auto storage, storage_.begin(info.user, -octets, batch));

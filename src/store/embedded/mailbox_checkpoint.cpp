@@ -20,7 +20,12 @@ UidSet absent(MailboxIndex const& index) {
     UidSet uids;
     Uid next = 1;
     for (auto const& chunk : index.chunks) {
-        for (Row const& row : chunk->rows) {
+        if (chunk->last() - chunk->first() + 1 == chunk->size()) {  // none is absent between its ends
+            if (chunk->first() > next) uids.add(next, chunk->first() - 1);
+            next = chunk->last() + 1;
+            continue;
+        }
+        for (Row const& row : chunk->rows()) {
             if (row.uid > next) uids.add(next, row.uid - 1);
             next = row.uid + 1;
         }
@@ -56,7 +61,7 @@ Result<void> OpenMailbox::checkpoint() {
         saved_.swap(saved);
         return written;
     }
-    for (auto const& chunk : index->chunks) saved_[chunk->rows.front().uid] = chunk;
+    for (auto const& chunk : index->chunks) saved_[chunk->first()] = chunk;
     checkpoint_modseq_ = index->highest_modseq;
     journal_records_ -= records;  // what was on its way is counted a little early
     journal_bytes_ -= bytes;
@@ -70,12 +75,12 @@ Result<void> OpenMailbox::write_checkpoint(MailboxIndex const& index, ModSeq jou
     kv::WriteBatch batch;
     auto stale = saved.begin();
     for (auto const& chunk : index.chunks) {
-        Uid const first = chunk->rows.front().uid;
+        Uid const first = chunk->first();
         for (; stale != saved.end() && stale->first < first; ++stale)
             batch.erase(table_index, key_of(id_, stale->first));
         bool const same = stale != saved.end() && stale->first == first && stale->second.lock() == chunk;
         if (stale != saved.end() && stale->first == first) ++stale;
-        if (!same) batch.put(table_index, key_of(id_, first), encode_rows(chunk->rows));
+        if (!same) batch.put(table_index, key_of(id_, first), encode_rows(chunk->rows()));
     }
     for (; stale != saved.end(); ++stale) batch.erase(table_index, key_of(id_, stale->first));
     batch.put(table_index, key_of(id_, std::uint32_t{0}),

@@ -10,18 +10,6 @@ namespace {
 // few rows, not half a thousand.
 constexpr std::size_t tail_rows = 32;
 
-void count(Chunk& chunk) {
-    chunk.max_modseq = 0;
-    chunk.unseen = chunk.deleted = 0;
-    chunk.bytes = 0;
-    for (Row const& row : chunk.rows) {
-        chunk.max_modseq = std::max(chunk.max_modseq, row.modseq);
-        chunk.unseen += !(row.system & seen);
-        chunk.deleted += (row.system & deleted) != 0;
-        chunk.bytes += row.size;
-    }
-}
-
 }  // namespace
 
 bool change_row_flags(Row& row, FlagMode mode, std::uint8_t system, KeywordBits keywords) {
@@ -47,30 +35,38 @@ bool change_row_flags(Row& row, FlagMode mode, std::uint8_t system, KeywordBits 
 }
 
 IndexEdit::IndexEdit(MailboxIndex const& base)
-    : next_(std::make_shared<MailboxIndex>(base)), owned_(base.chunks.size(), nullptr) {}
+    : next_(std::make_shared<MailboxIndex>(base)), owned_(base.chunks.size()) {}
 
-Chunk& IndexEdit::own(std::size_t n) {
+IndexEdit::Rows const& IndexEdit::rows(std::size_t n) const {
+    return owned_[n] ? *owned_[n] : next_->chunks[n]->rows();
+}
+
+std::size_t IndexEdit::size(std::size_t n) const { return owned_[n] ? owned_[n]->size() : next_->chunks[n]->size(); }
+
+Uid IndexEdit::first(std::size_t n) const { return owned_[n] ? owned_[n]->front().uid : next_->chunks[n]->first(); }
+
+Uid IndexEdit::last(std::size_t n) const { return owned_[n] ? owned_[n]->back().uid : next_->chunks[n]->last(); }
+
+IndexEdit::Rows& IndexEdit::own(std::size_t n) {
     if (!owned_[n]) {
-        auto copy = std::make_shared<Chunk>();
-        copy->rows.reserve(next_->chunks[n]->rows.size() + 1);
-        copy->rows = next_->chunks[n]->rows;
-        owned_[n] = copy.get();
-        next_->chunks[n] = std::move(copy);
+        owned_[n] = std::make_unique<Rows>();
+        owned_[n]->reserve(next_->chunks[n]->size() + 1);
+        *owned_[n] = next_->chunks[n]->rows();
+        next_->chunks[n] = nullptr;
     }
     return *owned_[n];
 }
 
-Chunk& IndexEdit::push_chunk(std::size_t reserve) {
-    auto chunk = std::make_shared<Chunk>();
-    chunk->rows.reserve(std::min(reserve, chunk_rows_max));
-    owned_.push_back(chunk.get());
-    next_->chunks.push_back(std::move(chunk));
+IndexEdit::Rows& IndexEdit::push_chunk(std::size_t reserve) {
+    owned_.push_back(std::make_unique<Rows>());
+    owned_.back()->reserve(std::min(reserve, chunk_rows_max));
+    next_->chunks.emplace_back();
     return *owned_.back();
 }
 
-void IndexEdit::adopt(std::vector<Row> rows) {
-    if (rows.empty()) return;
-    push_chunk(0).rows = std::move(rows);
+void IndexEdit::adopt(std::shared_ptr<Chunk const> chunk) {
+    next_->chunks.push_back(std::move(chunk));
+    owned_.emplace_back();
 }
 
 void IndexEdit::append(std::span<Row const> rows) {
@@ -81,21 +77,21 @@ void IndexEdit::append(std::span<Row const> rows) {
         // A few rows go to the short tail; many fill whole chunks; a chunk that is ours already is filled in any case.
         std::size_t const limit =
             rows.size() > tail_rows || (!chunks.empty() && owned_.back()) ? chunk_rows_max : tail_rows;
-        bool const fits = !chunks.empty() && chunks.back()->rows.size() < limit;
-        Chunk& chunk = fits ? own(chunks.size() - 1) : push_chunk(rows.size());
-        std::size_t const n = std::min(rows.size(), limit - chunk.rows.size());
-        chunk.rows.insert(chunk.rows.end(), rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(n));
+        bool const fits = !chunks.empty() && size(chunks.size() - 1) < limit;
+        Rows& chunk = fits ? own(chunks.size() - 1) : push_chunk(rows.size());
+        std::size_t const n = std::min(rows.size(), limit - chunk.size());
+        chunk.insert(chunk.end(), rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(n));
         rows = rows.subspan(n);
     }
 }
 
 void IndexEdit::merge_tail() {
     auto& chunks = next_->chunks;
-    if (chunks.size() < 2 || !owned_.back() || chunks.back()->rows.size() < tail_rows) return;
+    if (chunks.size() < 2 || !owned_.back() || owned_.back()->size() < tail_rows) return;
     std::size_t const last = chunks.size() - 1;
-    if (chunks[last - 1]->rows.size() + chunks[last]->rows.size() > chunk_rows_max) return;
-    Chunk& into = own(last - 1);
-    into.rows.insert(into.rows.end(), chunks[last]->rows.begin(), chunks[last]->rows.end());
+    if (size(last - 1) + size(last) > chunk_rows_max) return;
+    Rows& into = own(last - 1);
+    into.insert(into.end(), owned_[last]->begin(), owned_[last]->end());
     chunks.pop_back();
     owned_.pop_back();
 }
@@ -104,11 +100,10 @@ void IndexEdit::change_flags(Change const& change, ModSeq modseq) {
     auto range = change.uids.ranges().begin();
     auto const end = change.uids.ranges().end();
     for (std::size_t n = 0; n < next_->chunks.size() && range != end; ++n) {
-        Chunk const& chunk = *next_->chunks[n];
-        while (range != end && range->last < chunk.rows.front().uid) ++range;
+        while (range != end && range->last < first(n)) ++range;
         if (range == end) break;
-        if (range->first > chunk.rows.back().uid) continue;
-        for (Row& row : own(n).rows) {
+        if (range->first > last(n)) continue;
+        for (Row& row : own(n)) {
             while (range != end && range->last < row.uid) ++range;
             if (range == end) break;
             if (row.uid < range->first) continue;
@@ -123,20 +118,20 @@ void IndexEdit::expunge(UidSet const& uids) {
     auto& chunks = next_->chunks;
     bool emptied = false;
     for (std::size_t n = 0; n < chunks.size(); ++n) {
-        Uid const first = chunks[n]->rows.front().uid, last = chunks[n]->rows.back().uid;
+        Uid const low = first(n), high = last(n);
         auto const& ranges = uids.ranges();
-        auto const hit = std::lower_bound(ranges.begin(), ranges.end(), first,
+        auto const hit = std::lower_bound(ranges.begin(), ranges.end(), low,
                                           [](RangeSet::Range const& r, Uid uid) { return r.last < uid; });
         if (hit == ranges.end()) break;
-        if (hit->first > last) continue;
-        if (hit->first <= first && hit->last >= last) {  // all of it: no need to copy
-            touched_ += chunks[n]->rows.size();
+        if (hit->first > high) continue;
+        if (hit->first <= low && hit->last >= high) {  // all of it: no need to copy
+            touched_ += size(n);
             chunks[n] = nullptr;
             owned_[n] = nullptr;
             emptied = true;
             continue;
         }
-        auto& rows = own(n).rows;
+        Rows& rows = own(n);
         touched_ += std::erase_if(rows, [&](Row const& row) { return uids.contains(row.uid); });
         if (rows.empty()) {
             chunks[n] = nullptr;
@@ -147,10 +142,10 @@ void IndexEdit::expunge(UidSet const& uids) {
     if (!emptied) return;
     std::size_t kept = 0;
     for (std::size_t n = 0; n < chunks.size(); ++n) {
-        if (!chunks[n]) continue;
+        if (!chunks[n] && !owned_[n]) continue;
         if (kept != n) {
             chunks[kept] = std::move(chunks[n]);
-            owned_[kept] = owned_[n];
+            owned_[kept] = std::move(owned_[n]);
         }
         ++kept;
     }
@@ -160,18 +155,21 @@ void IndexEdit::expunge(UidSet const& uids) {
 
 void IndexEdit::repack_when_sparse() {
     auto& chunks = next_->chunks;
-    std::size_t rows = 0;
-    for (auto const& chunk : chunks) rows += chunk->rows.size();
-    if (chunks.size() < 16 || rows / chunks.size() >= chunk_rows_max / 4) return;
-    auto const sparse = std::move(chunks);
-    chunks.clear();
-    owned_.clear();
-    for (auto const& chunk : sparse) {
-        for (Row const& row : chunk->rows) {
-            if (chunks.empty() || owned_.back()->rows.size() == chunk_rows_max) push_chunk(chunk_rows_max);
-            owned_.back()->rows.push_back(row);
+    std::size_t total = 0;
+    for (std::size_t n = 0; n < chunks.size(); ++n) total += size(n);
+    if (chunks.size() < 16 || total / chunks.size() >= chunk_rows_max / 4) return;
+    std::vector<std::unique_ptr<Rows>> packed;
+    for (std::size_t n = 0; n < chunks.size(); ++n) {
+        for (Row const& row : rows(n)) {
+            if (packed.empty() || packed.back()->size() == chunk_rows_max) {
+                packed.push_back(std::make_unique<Rows>());
+                packed.back()->reserve(chunk_rows_max);
+            }
+            packed.back()->push_back(row);
         }
     }
+    owned_ = std::move(packed);
+    chunks.assign(owned_.size(), nullptr);
 }
 
 void IndexEdit::apply(Change const& change, ModSeq modseq) {
@@ -193,9 +191,9 @@ Snapshot IndexEdit::finish() {
     next_->starts.resize(next_->chunks.size());
     std::uint32_t start = 0;
     for (std::size_t n = 0; n < next_->chunks.size(); ++n) {
-        if (owned_[n]) count(*owned_[n]);
+        if (owned_[n]) next_->chunks[n] = std::make_shared<Chunk>(std::move(*owned_[n]));
         next_->starts[n] = start;
-        start += static_cast<std::uint32_t>(next_->chunks[n]->rows.size());
+        start += next_->chunks[n]->size();
     }
     owned_.clear();
     return std::move(next_);

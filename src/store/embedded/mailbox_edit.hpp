@@ -18,21 +18,26 @@ public:
     MailboxIndex& index() { return *next_; }  // info, keywords, uid_next, highest_modseq: set them freely
     void apply(Change const& change, ModSeq modseq);
     void append(std::span<Row const> rows);             // ascending, above all that are there
-    void adopt(std::vector<Row> rows);                  // a checkpoint's chunk, as it is
+    void adopt(std::shared_ptr<Chunk const> chunk);     // a checkpoint's, as it is; above all that are there
     std::uint64_t touched() const { return touched_; }  // rows changed or added so far
 
     Snapshot finish();  // the edit is over
 
 private:
-    Chunk& own(std::size_t n);
-    Chunk& push_chunk(std::size_t reserve);
+    using Rows = std::vector<Row>;
+    Rows const& rows(std::size_t n) const;
+    std::size_t size(std::size_t n) const;
+    Uid first(std::size_t n) const;
+    Uid last(std::size_t n) const;
+    Rows& own(std::size_t n);
+    Rows& push_chunk(std::size_t reserve);
     void change_flags(Change const& change, ModSeq modseq);
     void expunge(UidSet const& uids);
     void merge_tail();
     void repack_when_sparse();
 
     std::shared_ptr<MailboxIndex> next_;
-    std::vector<Chunk*> owned_;  // by chunk number; nullptr: shared with the base
+    std::vector<std::unique_ptr<Rows>> owned_;  // by chunk number: becomes a chunk at the end; nullptr: shared
     std::uint64_t touched_ = 0;
 };
 
@@ -46,10 +51,10 @@ void for_each_row(MailboxIndex const& index, UidSet const& uids, F&& visit) {
     auto const end = uids.ranges().end();
     for (auto const& chunk : index.chunks) {
         if (range == end) return;
-        while (range != end && range->last < chunk->rows.front().uid) ++range;
+        while (range != end && range->last < chunk->first()) ++range;
         if (range == end) return;
-        if (range->first > chunk->rows.back().uid) continue;
-        for (Row const& row : chunk->rows) {
+        if (range->first > chunk->last()) continue;
+        for (Row const& row : chunk->rows()) {
             while (range != end && range->last < row.uid) ++range;
             if (range == end) return;
             if (range->first <= row.uid) visit(row);

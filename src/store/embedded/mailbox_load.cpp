@@ -1,8 +1,7 @@
 #include "store/embedded/mailbox_load.hpp"
 
+#include <memory>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "store/embedded/codec.hpp"
@@ -14,29 +13,7 @@ namespace mallard::store::embedded {
 
 namespace {
 
-constexpr std::size_t shared_chunks_min = 32;  // fewer are unpacked before a thread has started
-
-using Unpacked = std::vector<Result<std::vector<Row>>>;
-
-// Memory never used before costs more than unpacking into it, so two threads share the chunks of a large mailbox.
-Unpacked unpack(std::vector<std::string> const& packed) {
-    Unpacked out(packed.size());
-    auto const some = [&](std::size_t from, std::size_t to) {
-        for (std::size_t n = from; n < to; ++n) out[n] = decode_rows(packed[n]);
-    };
-    std::size_t middle = packed.size();
-    std::jthread helper;
-    if (packed.size() >= shared_chunks_min) {
-        try {
-            helper = std::jthread(some, packed.size() / 2, packed.size());
-            middle = packed.size() / 2;
-        } catch (std::system_error const&) {  // the system has no more threads
-        }
-    }
-    some(0, middle);
-    if (helper.joinable()) helper.join();
-    return out;
-}
+std::vector<Row> unpack(std::string_view packed) { return decode_rows(packed).value(); }  // summarized before
 
 Result<Snapshot> load_checkpoint(kv::Engine const& engine, MailboxInfo info, CheckpointHead const& head,
                                  kv::View const* view) {
@@ -48,17 +25,15 @@ Result<Snapshot> load_checkpoint(kv::Engine const& engine, MailboxInfo info, Che
     empty.highest_modseq = head.modseq;
     IndexEdit edit(empty);
     auto const cursor = engine.scan(table_index, {key_of(id, std::uint32_t{1}), key_of(id, UINT32_MAX)}, view);
-    std::vector<std::string> packed;
-    for (; cursor->valid(); cursor->next()) packed.emplace_back(cursor->value());
-    MALLARD_TRY(cursor->status());
     Uid last = 0;
-    for (auto& unpacked : unpack(packed)) {
-        MALLARD_TRY_ASSIGN(auto rows, std::move(unpacked));
-        if (rows.empty() || rows.front().uid <= last || rows.back().uid >= head.uid_next)
+    for (; cursor->valid(); cursor->next()) {
+        MALLARD_TRY_ASSIGN(auto const summary, summarize_rows(cursor->value()));
+        if (summary.first <= last || summary.last >= head.uid_next)
             return fail(ErrorKind::corrupt, "Stored data is damaged; run the check command", "index: order of uids");
-        last = rows.back().uid;
-        edit.adopt(std::move(rows));
+        last = summary.last;
+        edit.adopt(std::make_shared<Chunk const>(summary, std::string(cursor->value()), unpack));
     }
+    MALLARD_TRY(cursor->status());
     return edit.finish();
 }
 
@@ -80,7 +55,7 @@ Result<LoadedMailbox> load_mailbox(kv::Engine const& engine, MailboxId id, kv::V
         loaded.index = IndexEdit(empty).finish();
     }
     loaded.checkpoint_modseq = head.modseq;
-    for (auto const& chunk : loaded.index->chunks) loaded.saved[chunk->rows.front().uid] = chunk;
+    for (auto const& chunk : loaded.index->chunks) loaded.saved[chunk->first()] = chunk;
 
     // An edit of its own: the checkpoint's chunks stay what lies on the disk.
     IndexEdit edit(*loaded.index);
