@@ -9,6 +9,7 @@
 #include "base/random.hpp"
 #include "mime/message.hpp"
 #include "store/cluster/message_document.hpp"
+#include "store/cluster/wildduck_indexes.hpp"
 #include "store/conformance/mail_store_suite.hpp"
 
 namespace mallard::store::cluster {
@@ -85,6 +86,9 @@ public:
 Result<void> make_unique_indexes(MongoClient& mongo) {
     MALLARD_TRY(mongo.ensure_index(Db::main, "mailboxes",
                                    {.name = "user_path", .key = {{"user", 1}, {"path", 1}}, .unique = true}));
+    MALLARD_TRY(mongo.ensure_index(
+        Db::gridfs, "attachments.files",
+        definition_of(*find_wildduck_index("attachments.files", "related_attachments_cu"))));  // a hint names it
     return mongo.ensure_index(Db::gridfs, "attachments.chunks",
                               {.name = "files_id_1_n_1", .key = {{"files_id", 1}, {"n", 1}}, .unique = true});
 }

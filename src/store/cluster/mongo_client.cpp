@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/log.hpp"
+#include "base/metrics.hpp"
 #include "store/cluster/mongo_internal.hpp"
 
 namespace mallard::store::cluster {
@@ -72,6 +73,9 @@ Result<Uri> parse_uri(std::string const& url, MongoConfig const& config) {
 
 void count_command(mongoc_apm_command_started_t const* event) {
     ++*static_cast<std::atomic<std::uint64_t>*>(mongoc_apm_command_started_get_context(event));
+    metrics::counter("mallard_database_round_trips_total",
+                     {{"command", mongoc_apm_command_started_get_command_name(event)}})
+        .add();
 }
 
 // Gives the place of a database: `name_or_url` empty means the main one (storage.md §2).

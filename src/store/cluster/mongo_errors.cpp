@@ -154,7 +154,9 @@ std::string_view bytes_of(bson_t const& bson) {
 
 Result<bson::Document> Reply::document() const {
     bson_t copy = BSON_INITIALIZER;
-    bson_copy_to_excluding_noinit(&bson_, &copy, "operationTime", "$clusterTime", "opTime", "electionId", nullptr);
+    // Their kinds of values (timestamps) are none of ours.
+    bson_copy_to_excluding_noinit(&bson_, &copy, "operationTime", "$clusterTime", "opTime", "electionId", "lastWrite",
+                                  nullptr);
     auto result = bson::Document::decode(bytes_of(copy));
     bson_destroy(&copy);
     return result;

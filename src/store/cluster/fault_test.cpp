@@ -1,0 +1,299 @@
+// A connection that breaks at every request of every operation, before the server saw it and after: what was
+// acknowledged is there once, what was not is there whole or not at all, and a check mends the counters.
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "mime/message.hpp"
+#include "store/cluster/breaking_proxy.hpp"
+#include "store/cluster/mail_store.hpp"
+#include "store/cluster/test_backend.hpp"
+#include "store/cluster/wildduck_indexes.hpp"
+#include "store/conformance/mail_store_suite.hpp"
+
+namespace mallard::store::cluster {
+namespace {
+
+using bson::Document;
+using Point = BreakingProxy::Point;
+
+constexpr unsigned requests_max = 60;  // of one operation: more would be an endless loop
+
+std::uint16_t port_in(std::string const& url) {
+    auto const at = url.rfind(':');
+    return static_cast<std::uint16_t>(std::stoi(url.substr(at + 1)));
+}
+
+// The same database through the proxy. Asked directly: a replica set would name its own port.
+std::string proxied(std::string const& url, std::uint16_t port, std::string const& options) {
+    auto const colon = url.rfind(':'), slash = url.find('/', colon), question = url.find('?', colon);
+    return url.substr(0, colon + 1) + std::to_string(port) + url.substr(slash, question - slash) +
+           "?directConnection=true" + options;
+}
+
+// One process of ours: a client and a store of its own.
+struct Process {
+    Process(std::string const& url, SharedState& state, Events& events, std::chrono::milliseconds retry_for)
+        : mongo(std::move(*MongoClient::open({.url = url, .retry_for = retry_for}))),
+          store(*mongo, state, events, clock) {}
+    SystemClock clock;
+    std::unique_ptr<MongoClient> mongo;
+    ClusterMailStore store;
+};
+
+class Fault : public testing::Test {
+protected:
+    void SetUp() override {
+        if (!have_servers()) GTEST_SKIP() << no_servers;
+        url_ = url_of_database(test_mongo_url(), "mallard_fault_" + random_hex(6));
+        proxy_ = std::make_unique<BreakingProxy>(port_in(test_mongo_url()));
+        redis_ = std::move(*RedisClient::open(test_redis_url()));
+        state_ = std::make_unique<ClusterSharedState>(*redis_, SystemClock().now());
+        events_ = std::make_unique<ClusterEvents>(*redis_, EventsConfig{});
+        mongo_ = std::move(*MongoClient::open({.url = url_}));
+        for (auto const& [collection, index] : std::map<std::string, IndexDefinition>{
+                 {"mailboxes", {.name = "user_path", .key = {{"user", 1}, {"path", 1}}, .unique = true}},
+                 {"attachments.chunks", {.name = "files_id_1_n_1", .key = {{"files_id", 1}, {"n", 1}}, .unique = true}},
+                 {"attachments.files",
+                  definition_of(*find_wildduck_index("attachments.files", "related_attachments_cu"))}})
+            ASSERT_TRUE(mongo_->ensure_index(Db::main, collection, index));
+    }
+    void TearDown() override {
+        if (mongo_) static_cast<void>(mongo_->drop_database(Db::main));
+    }
+
+    // Two mailboxes of a new user, and three messages in the first: two of them share an attachment.
+    struct Scene {
+        UserId user = UserId::generate();
+        MailboxId from, to;
+        std::map<std::string, int> messages;  // source -> how many are stored
+    };
+
+    // On an otherwise empty database: not every test server finds by an index.
+    Scene make_scene(ClusterMailStore& store) {
+        for (char const* collection :
+             {"users", "mailboxes", "messages", "threads", "journal", "attachments.files", "attachments.chunks"})
+            EXPECT_TRUE(mongo_->erase(Db::main, collection, {}, true));
+        Scene scene;
+        EXPECT_TRUE(mongo_->insert(Db::users, "users",
+                                   {{"_id", scene.user}, {"username", scene.user.hex()}, {"storageUsed", 0}}));
+        scene.from = store.create_mailbox({.user = scene.user, .path = "INBOX"})->id;
+        scene.to = store.create_mailbox({.user = scene.user, .path = "Target"})->id;
+        for (unsigned n : {1U, 1U, 2U}) {
+            auto const source = conformance::with_attachment(20'000, n, scene.user.hex() + std::to_string(next_++));
+            EXPECT_TRUE(append(store, scene.from, source));
+            scene.messages[source] = 1;
+        }
+        EXPECT_TRUE(store.snapshot(scene.to));
+        return scene;
+    }
+
+    static Result<Appended> append(MailStore& store, MailboxId mailbox, std::string const& source) {
+        auto const tree = mime::parse(source);
+        NewMessage message{.source = source, .tree = &tree, .internal_date = 1'700'000'000'000};
+        message.record.envelope = "()";
+        message.thread_refs = {"one", "two"};
+        message.thread_subject = "subject";
+        return store.append(mailbox, std::move(message));
+    }
+
+    // What a mailbox holds, by the bytes: source -> rows.
+    static std::multimap<std::string, Row> contents(MailStore& store, MailboxId mailbox) {
+        std::multimap<std::string, Row> found;
+        auto const index = store.snapshot(mailbox);
+        EXPECT_TRUE(index) << index.error().message << ' ' << index.error().context;
+        if (!index) return found;
+        for (std::uint32_t n = 0; n < (*index)->size(); ++n) {
+            Row const& row = (*index)->row(n);
+            std::string bytes;
+            auto const reader = store.body(mailbox, row);
+            EXPECT_TRUE(reader) << reader.error().message << ' ' << reader.error().context;
+            if (reader) EXPECT_TRUE((*reader)->read(0, row.size, bytes));
+            found.emplace(std::move(bytes), row);
+        }
+        return found;
+    }
+
+    static void expect_same_rows(MailStore& one, MailStore& other, MailboxId mailbox) {
+        auto const rows = [&](MailStore& store) {
+            std::vector<std::string> out;
+            auto const index = store.snapshot(mailbox);
+            EXPECT_TRUE(index);
+            for (std::uint32_t n = 0; index && n < (*index)->size(); ++n) {
+                Row const& row = (*index)->row(n);
+                out.push_back(row.id.hex() + " uid " + std::to_string(row.uid) + " modseq " +
+                              std::to_string(row.modseq) + " flags " + std::to_string(row.system));
+            }
+            return out;
+        };
+        EXPECT_EQ(rows(one), rows(other));
+    }
+
+    void expect_mendable(ClusterMailStore& store) {
+        for (auto more = store.sweep(); more && *more; more = store.sweep()) {}
+        ASSERT_TRUE(store.check(true, {}));
+        auto const after = store.check(false, {});
+        ASSERT_TRUE(after);
+        EXPECT_EQ(after->problems, std::vector<std::string>{});
+    }
+
+    // `act` gives whether it was acknowledged; `verify` looks with another process's eyes.
+    using Act = std::function<bool(ClusterMailStore&, Scene&)>;
+    using Verify = std::function<void(ClusterMailStore&, Scene&, bool acknowledged)>;
+
+    // The connection breaks once, at the n-th request: the driver may come back.
+    void sweep_breaks(Point point, Act const& act, Verify const& verify) {
+        Process here(proxied(url_, proxy_->port(), ""), *state_, *events_, std::chrono::seconds(8));
+        Process other(url_, *state_, *events_, std::chrono::seconds(8));
+        for (unsigned n = 1; n <= requests_max; ++n) {
+            SCOPED_TRACE("broken at request " + std::to_string(n));
+            auto scene = make_scene(here.store);
+            proxy_->arm(n, point, false);
+            bool const acknowledged = act(here.store, scene);
+            bool const broke = proxy_->disarm();
+            if (!broke) EXPECT_TRUE(acknowledged);
+            verify(other.store, scene, acknowledged);
+            expect_same_rows(here.store, other.store, scene.from);
+            expect_same_rows(here.store, other.store, scene.to);
+            expect_mendable(other.store);
+            if (!broke) {
+                EXPECT_GT(n, 1U) << "it never broke";
+                return;
+            }
+            if (testing::Test::HasFailure()) return;
+        }
+        ADD_FAILURE() << "no end to its requests";
+    }
+
+    // The process loses the database for good at the n-th request, as if it had been killed there.
+    void sweep_kills(Act const& act, Verify const& verify) {
+        Process other(url_, *state_, *events_, std::chrono::seconds(8));
+        for (unsigned n = 1; n <= requests_max; ++n) {
+            SCOPED_TRACE("killed at request " + std::to_string(n));
+            auto scene = make_scene(other.store);
+            Process here(proxied(url_, proxy_->port(), "&serverSelectionTimeoutMS=50"), *state_, *events_,
+                         std::chrono::milliseconds(0));
+            proxy_->arm(n, Point::before_request, true);
+            bool const acknowledged = act(here.store, scene);
+            bool const broke = proxy_->disarm();
+            verify(other.store, scene, acknowledged);
+            expect_mendable(other.store);
+            if (!broke) {
+                EXPECT_GT(n, 1U) << "it never broke";
+                return;
+            }
+            if (testing::Test::HasFailure()) return;
+        }
+        ADD_FAILURE() << "no end to its requests";
+    }
+
+    void sweep(Act const& act, Verify const& verify) {
+        sweep_breaks(Point::before_request, act, verify);
+        sweep_breaks(Point::before_reply, act, verify);
+        sweep_kills(act, verify);
+    }
+
+    std::string url_;
+    std::unique_ptr<BreakingProxy> proxy_;
+    std::unique_ptr<RedisClient> redis_;
+    std::unique_ptr<ClusterSharedState> state_;
+    std::unique_ptr<ClusterEvents> events_;
+    std::unique_ptr<MongoClient> mongo_;
+    unsigned next_ = 0;
+};
+
+template <class T>
+bool acknowledged(Result<T> const& result) {
+    if (!result)
+        EXPECT_EQ(result.error().kind, ErrorKind::unavailable)
+            << result.error().message << ' ' << result.error().context;
+    return result.has_value();
+}
+
+TEST_F(Fault, AppendIsWholeOrNotAtAll) {
+    std::string source;
+    sweep(
+        [&](ClusterMailStore& store, Scene& scene) {
+            source = conformance::with_attachment(100'000, ++next_, "new " + scene.user.hex());
+            return acknowledged(append(store, scene.from, source));
+        },
+        [&](ClusterMailStore& store, Scene& scene, bool done) {
+            auto const found = contents(store, scene.from);
+            EXPECT_LE(found.count(source), 1u);
+            if (done) EXPECT_EQ(found.count(source), 1u);
+            EXPECT_EQ(found.size() - found.count(source), 3u);
+            for (auto const& [bytes, times] : scene.messages) EXPECT_EQ(found.count(bytes), 1u);
+        });
+}
+
+TEST_F(Fault, FlagsAreChangedOrAsTheyWere) {
+    sweep(
+        [&](ClusterMailStore& store, Scene& scene) {
+            return acknowledged(store.change_flags(scene.from, {{1, 3}}, {FlagMode::add, {flagged, {"Kw"}}, {}}));
+        },
+        [&](ClusterMailStore& store, Scene& scene, bool done) {
+            auto const found = contents(store, scene.from);
+            EXPECT_EQ(found.size(), 3u);
+            for (auto const& [bytes, row] : found) {
+                EXPECT_EQ(scene.messages.count(bytes), 1u);
+                EXPECT_EQ(row.system & ~flagged, 0u);
+                if (done) EXPECT_TRUE(row.system & flagged);
+            }
+        });
+}
+
+TEST_F(Fault, ACopyLeavesTheSourceAlone) {
+    sweep(
+        [&](ClusterMailStore& store, Scene& scene) { return acknowledged(store.copy(scene.from, {{1, 3}}, scene.to)); },
+        [&](ClusterMailStore& store, Scene& scene, bool done) {
+            auto const from = contents(store, scene.from), to = contents(store, scene.to);
+            for (auto const& [bytes, times] : scene.messages) {
+                EXPECT_EQ(from.count(bytes), 1u);
+                EXPECT_LE(to.count(bytes), 1u);
+                if (done) EXPECT_EQ(to.count(bytes), 1u);
+            }
+        });
+}
+
+TEST_F(Fault, AMoveLosesNothing) {
+    sweep(
+        [&](ClusterMailStore& store, Scene& scene) { return acknowledged(store.move(scene.from, {{1, 3}}, scene.to)); },
+        [&](ClusterMailStore& store, Scene& scene, bool done) {
+            auto const from = contents(store, scene.from), to = contents(store, scene.to);
+            for (auto const& [bytes, times] : scene.messages) {
+                EXPECT_LE(to.count(bytes), 1u);
+                EXPECT_GE(from.count(bytes) + to.count(bytes), 1u);
+                if (done) EXPECT_EQ(from.count(bytes), 0u);
+            }
+        });
+}
+
+TEST_F(Fault, AnExpungeTakesNothingElse) {
+    sweep([&](ClusterMailStore& store,
+              Scene& scene) { return acknowledged(store.expunge(scene.from, {{1, 1}, {3, 3}}, false)); },
+          [&](ClusterMailStore& store, Scene& scene, bool done) {
+              auto const found = contents(store, scene.from);
+              bool second = false;
+              for (auto const& [bytes, row] : found) {
+                  EXPECT_EQ(scene.messages.count(bytes), 1u);
+                  second = second || row.uid == 2;
+              }
+              EXPECT_TRUE(second);
+              if (done) EXPECT_EQ(found.size(), 1u);
+          });
+}
+
+TEST_F(Fault, ADeletedMailboxGoesWholly) {
+    sweep([&](ClusterMailStore& store, Scene& scene) { return acknowledged(store.delete_mailbox(scene.to)); },
+          [&](ClusterMailStore& store, Scene& scene, bool done) {
+              auto const there = store.mailbox(scene.to);
+              ASSERT_TRUE(there);
+              if (done) EXPECT_FALSE(*there);
+              EXPECT_EQ(contents(store, scene.from).size(), 3u);
+              if (!*there) scene.to = scene.from;
+          });
+}
+
+}  // namespace
+}  // namespace mallard::store::cluster
