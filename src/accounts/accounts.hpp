@@ -143,6 +143,7 @@ public:
     // A valid token of a user goes on after the change of the password that it asked for (api.md §2).
     Result<void> renew_token(std::string_view token);
     Result<std::vector<AccessToken>> list_tokens() const;
+    Result<bool> has_tokens(std::string const& user) const;
     Result<bool> revoke_token(std::string_view token_or_id);
 
     struct Impl;  // accounts_impl.hpp

@@ -145,6 +145,15 @@ Result<std::vector<AccessToken>> Accounts::list_tokens() const {
     return tokens;
 }
 
+Result<bool> Accounts::has_tokens(std::string const& user) const {
+    MALLARD_TRY_ASSIGN(auto const ids, impl_->state.members("tn:user:" + user));
+    for (auto const& id : ids) {
+        MALLARD_TRY_ASSIGN(auto const hash, impl_->state.hash(std::string(token_key) + id));
+        if (!hash.empty()) return true;
+    }
+    return false;
+}
+
 Result<bool> Accounts::revoke_token(std::string_view token_or_id) {
     std::string const id = is_hex(token_or_id, 64) ? to_lower(token_or_id) : id_of(token_or_id);
     std::string const key = std::string(token_key) + id;

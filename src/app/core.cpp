@@ -5,7 +5,6 @@
 #include <array>
 #include <filesystem>
 
-#include "base/random.hpp"
 #include "base/spool.hpp"
 
 namespace mallard::app {
@@ -14,16 +13,7 @@ namespace {
 
 constexpr std::int64_t mebibyte = 1024 * 1024;
 
-// api.accessControl.secret, or the one made at first start: it signs stored tokens, so it must stay.
-Result<std::string> access_secret(config::Settings const& settings, DataDirectory const& directory) {
-    if (std::string const& given = settings.text("api.accessControl.secret"); !given.empty()) return given;
-    if (auto const kept = directory.read("access-secret"); kept && !kept->empty()) return *kept;
-    std::string const fresh = random_hex(32);
-    MALLARD_TRY(directory.write_private("access-secret", fresh + "\n"));
-    return fresh;
-}
-
-Result<accounts::AccountsConfig> accounts_config(config::Settings const& settings, DataDirectory const& directory) {
+Result<accounts::AccountsConfig> accounts_config(config::Settings const& settings, Engine& store) {
     accounts::AccountsConfig out;
     out.email_domain = settings.text("emailDomain").empty() ? host_name() : settings.text("emailDomain");
     out.max_storage = settings.integer("maxStorage") * mebibyte;
@@ -40,7 +30,10 @@ Result<accounts::AccountsConfig> accounts_config(config::Settings const& setting
     out.pbkdf2_iterations = static_cast<int>(settings.integer("auth.pbkdf2Iterations"));
     out.token_ttl = settings.integer("api.accessControl.tokenTTL");
     out.token_lifetime = settings.integer("api.accessControl.tokenLifetime");
-    MALLARD_TRY_ASSIGN(out.access_secret, access_secret(settings, directory));
+    out.access_secret = settings.text("api.accessControl.secret");
+    if (out.access_secret.empty()) {
+        MALLARD_TRY_ASSIGN(out.access_secret, store.access_secret());
+    }
     return out;
 }
 
@@ -61,11 +54,8 @@ Result<std::unique_ptr<Core>> open_core(config::Settings const& settings, DataDi
     Spool::set_directory(directory.file("spool"));  // large messages must not fill /tmp
 
     auto core = std::make_unique<Core>();
-    store::embedded::EmbeddedConfig store_config;
-    store_config.directory = directory.file("store");
-    store_config.block_cache_bytes = megabytes(settings, "store.cacheMB");
-    MALLARD_TRY_ASSIGN(core->store, store::embedded::EmbeddedStore::open(store_config, core->clock));
-    MALLARD_TRY_ASSIGN(auto const accounts, accounts_config(settings, directory));
+    MALLARD_TRY_ASSIGN(core->store, open_engine(settings, directory, core->clock));
+    MALLARD_TRY_ASSIGN(auto const accounts, accounts_config(settings, *core->store));
     core->accounts =
         std::make_unique<accounts::Accounts>(core->store->documents(), core->store->state(), core->store->mail(),
                                              core->store->events(), core->clock, accounts);

@@ -6,18 +6,18 @@
 
 #include "accounts/accounts.hpp"
 #include "app/data_directory.hpp"
+#include "app/engine.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "config/settings.hpp"
 #include "delivery/delivery.hpp"
 #include "mailboxes/mailboxes.hpp"
-#include "store/embedded/store.hpp"
 
 namespace mallard::app {
 
 struct Core {
     SystemClock clock;
-    std::unique_ptr<store::embedded::EmbeddedStore> store;
+    std::unique_ptr<Engine> store;
     std::unique_ptr<accounts::Accounts> accounts;
     std::unique_ptr<mailboxes::Mailboxes> mailboxes;
     std::unique_ptr<delivery::Delivery> delivery;

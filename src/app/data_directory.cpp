@@ -67,6 +67,16 @@ Result<std::unique_ptr<DataDirectory::Lock>> DataDirectory::lock(std::string_vie
     return lock;
 }
 
+Result<std::unique_ptr<DataDirectory::Lock>> DataDirectory::alone() const {
+    std::string const name = file("setup.lock");
+    int const fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return fail(ErrorKind::io, fmt::format("cannot open {}: {}", name, std::strerror(errno)));
+    auto lock = std::make_unique<Lock>(fd);
+    while (::flock(fd, LOCK_EX) != 0)
+        if (errno != EINTR) return fail(ErrorKind::io, fmt::format("cannot lock {}: {}", name, std::strerror(errno)));
+    return lock;
+}
+
 std::optional<std::string> DataDirectory::read(std::string_view name) const {
     std::ifstream in(path_ / name, std::ios::binary);
     if (!in) return std::nullopt;
@@ -76,7 +86,7 @@ std::optional<std::string> DataDirectory::read(std::string_view name) const {
 
 Result<void> DataDirectory::write_private(std::string_view name, std::string_view content) const {
     std::string const target = file(name);
-    std::string const fresh = target + ".new";
+    std::string const fresh = fmt::format("{}.{}.new", target, ::getpid());
     ::unlink(fresh.c_str());
     int const fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return fail(ErrorKind::io, fmt::format("cannot write {}: {}", target, std::strerror(errno)));

@@ -2,7 +2,8 @@
 // The data directory: made with mode 0700, held by one process at a time (flock on DIR/lock), and the small files in
 // it.
 //
-//   lock  control.sock  admin-token  access-secret  tls/cert.pem  tls/key.pem  listening.json  store/  spool/
+//   lock  setup.lock  control.sock  admin-token  access-secret  tls/cert.pem  tls/key.pem  listening.json  store/
+//   spool/
 
 #include <filesystem>
 #include <memory>
@@ -34,6 +35,9 @@ public:
         int fd_;
     };
     Result<std::unique_ptr<Lock>> lock(std::string_view role) const;  // "serve", "import", ...
+
+    // Waits until no other process holds this: for making what is missing once.
+    Result<std::unique_ptr<Lock>> alone() const;
 
     std::optional<std::string> read(std::string_view name) const;  // trimmed; none: no such file
     // Written whole or not at all, mode 0600.

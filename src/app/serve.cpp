@@ -62,12 +62,18 @@ void announce(Server& server, CommonOptions const& options, char const* program)
     if (!options.config_file.empty()) data = fmt::format(" --config {}", options.config_file);
     if (server.settings().origin("dataDir") != "default")
         data += fmt::format(" --data {}", server.settings().text("dataDir"));
-    fmt::print("Mallard {} serves {}\n", MALLARD_VERSION, server.directory().path().string());
+    fmt::print("Mallard {} serves {}\n", MALLARD_VERSION, server.core().store->description());
     fmt::print("  IMAP  {}\n", ports_of(server, "imap", "STARTTLS"));
     fmt::print("  POP3  {}\n", ports_of(server, "pop3", "STLS"));
     fmt::print("  LMTP  {}\n", ports_of(server, "lmtp", "STARTTLS"));
     fmt::print("  REST  {}  (also /health, /metrics)\n", api_url(server));
-    fmt::print("The administrator's access token is in {}\n", server.directory().file("admin-token"));
+    if (server.directory().read("admin-token"))
+        fmt::print("The administrator's access token is in {}\n", server.directory().file("admin-token"));
+    else
+        fmt::print(
+            "The administrator's access token lies where this installation was founded; another:  {} token "
+            "create{}\n",
+            program, data);
     fmt::print("Create an account:  {} user add you@example.com{}\n", program, data);
     std::fflush(stdout);
 }

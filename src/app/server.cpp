@@ -31,6 +31,7 @@ std::size_t threads_or(std::int64_t configured, std::size_t automatic) {
     return configured > 0 ? static_cast<std::size_t>(configured) : automatic;
 }
 
+constexpr std::chrono::seconds founding_time{60};
 constexpr std::size_t lan_datagram = 8154, wan_datagram = 1420;
 
 // Paths whose requests hash passwords or move whole messages: they must not hold up short commands.
@@ -73,6 +74,7 @@ Result<std::unique_ptr<Server>> Server::start(config::Settings settings) {
         threads_or(s.integer("server.longThreads"), std::max<std::size_t>(2, processors)));
     self->net_ =
         std::make_unique<net::Server>(threads_or(s.integer("server.networkThreads"), processors), *self->workers_);
+    self->core_->store->tell();
     MALLARD_TRY(self->load_certificate(s));
     MALLARD_TRY(self->make_admin_token());
     MALLARD_TRY(self->listen_all());
@@ -100,21 +102,33 @@ Result<void> Server::load_certificate(config::Settings const& settings) {
     if (config.certificate_file.empty()) {
         config.certificate_file = directory_.file("tls/cert.pem");
         config.key_file = directory_.file("tls/key.pem");
-        if (!std::filesystem::exists(config.certificate_file) || !std::filesystem::exists(config.key_file)) {
-            std::filesystem::create_directories(directory_.path() / "tls");
-            MALLARD_TRY(net::make_self_signed(config.certificate_file, config.key_file,
-                                              {host_name(), "localhost", "127.0.0.1", "::1"}));
-        }
+        MALLARD_TRY(make_certificate(config.certificate_file, config.key_file));
     }
     MALLARD_TRY_ASSIGN(auto context, net::load_tls(config));
     net_->set_tls(std::move(context));
     return {};
 }
 
+// Several processes of one data directory may start at once: what is missing in it, one of them makes.
+Result<void> Server::make_certificate(std::string const& certificate, std::string const& key) {
+    MALLARD_TRY_ASSIGN(auto const alone, directory_.alone());
+    if (std::filesystem::exists(certificate) && std::filesystem::exists(key)) return {};
+    std::filesystem::create_directories(directory_.path() / "tls");
+    return net::make_self_signed(certificate, key, {host_name(), "localhost", "127.0.0.1", "::1"});
+}
+
 Result<void> Server::make_admin_token() {
+    MALLARD_TRY_ASSIGN(auto const alone, directory_.alone());
     if (auto const kept = directory_.read("admin-token")) {
         MALLARD_TRY_ASSIGN(auto const known, core_->accounts->verify_token(*kept));
         if (known) return {};
+    }
+    if (core_->store->is_shared()) {
+        // One for the installation, where it was founded: a node that comes and goes leaves no token behind.
+        MALLARD_TRY_ASSIGN(bool const founded, core_->accounts->has_tokens("admin"));
+        if (founded) return {};
+        MALLARD_TRY_ASSIGN(auto const turn, core_->store->state().count("mallard:founding", 1, 1, founding_time));
+        if (!turn.allowed) return {};  // another node is at it
     }
     MALLARD_TRY_ASSIGN(auto const token,
                        core_->accounts->create_token("admin", "root", 0, "made at first start: DIR/admin-token"));

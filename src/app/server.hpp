@@ -42,6 +42,7 @@ public:
 private:
     Server(config::Settings settings, DataDirectory directory);
     Result<void> load_certificate(config::Settings const& settings);
+    Result<void> make_certificate(std::string const& certificate, std::string const& key);
     Result<void> make_admin_token();
     Result<void> listen_all();
     Result<void> listen_imap();

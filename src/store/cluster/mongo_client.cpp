@@ -146,6 +146,8 @@ void MongoClient::Impl::warn_once(std::string const& what) {
     log(LogLevel::warning, who, what);
 }
 
+void MongoClient::Impl::note(std::string const& what) { log(LogLevel::debug, who, what); }
+
 Result<std::unique_ptr<MongoClient>> MongoClient::open(MongoConfig const& config) {
     initialise_library();
     auto impl = std::make_unique<Impl>();

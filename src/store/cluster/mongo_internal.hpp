@@ -90,6 +90,7 @@ struct MongoClient::Impl {
 
     Place const& place(Db db) const { return places[static_cast<std::size_t>(db)]; }
     static void warn_once(std::string const& what);  // once per process
+    static void note(std::string const& what);       // of what MongoFeatures says: told whole by whoever opened us
 
     // Calls attempt() -> std::expected<T, Failure> until it succeeds, is refused, or the time for it is over.
     // `repeatable`: may happen twice without harm.

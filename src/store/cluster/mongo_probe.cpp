@@ -40,7 +40,7 @@ MongoFeatures MongoClient::probe() {
 
     // FerretDB before 2 reads a document, changes it and writes it back.
     found.atomic_updates = !found.server.starts_with("FerretDB v0.") && !found.server.starts_with("FerretDB v1.");
-    if (!found.atomic_updates) impl_->warn_once(found.server + " has no atomic updates: done one after the other");
+    if (!found.atomic_updates) impl_->note(found.server + " has no atomic updates: done one after the other");
 
     auto const name = "mallard_probe_" + ObjectId::generate().hex();
     auto const index = [&](std::string_view field, Document options) {

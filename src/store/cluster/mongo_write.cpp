@@ -187,13 +187,13 @@ Result<std::int64_t> MongoClient::erase(Db db, std::string_view collection, bson
 
 Result<void> MongoClient::ensure_index(Db db, std::string_view collection, IndexDefinition const& index) {
     auto const lacking = [&](std::string_view what) {
-        impl_->warn_once(features_.server + " has no " + std::string(what) + " indexes: made as plain ones");
+        impl_->note(features_.server + " has no " + std::string(what) + " indexes: made as plain ones");
     };
     bson::Document key;
     for (auto const& field : index.key.fields()) {
         auto const* kind = field.value.as<std::string>();
         if (kind != nullptr && *kind == "text" && !features_.text_indexes) {
-            impl_->warn_once(features_.server + " has no text indexes: searches read the messages");
+            impl_->note(features_.server + " has no text indexes: searches read the messages");
             return {};
         }
         bool const plain = kind != nullptr && *kind == "hashed" && !features_.hashed_indexes;
