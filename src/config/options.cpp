@@ -47,6 +47,20 @@ constexpr Option option_list[] = {
     {"maxRecipients", Type::integer, "2000", 0, any, {}, false, false, "Messages a user may send a day (default)."},
     {"maxForwards", Type::integer, "2000", 0, any, {}, false, false, "Messages a user may forward a day (default)."},
 
+    {"processes", Type::integer, "1", 1, 256, "cpus", false, false,
+     "So many processes share the ports; `cpus`: one per processor. More than one needs a store that several can "
+     "open."},
+    {"roles",
+     Type::text_list,
+     "",
+     0,
+     0,
+     {},
+     false,
+     false,
+     "Instead of `processes`: which services run in how many processes, e.g. `[\"imap+pop3=3\", \"lmtp=2\", "
+     "\"api\"]`."},
+
     {"log.level", Type::text, "info", 0, 0, levels, true, false,
      "The least important lines that are written; WildDuck's names are understood."},
     {"log.format", Type::text, "text", 0, 0, "text|json", true, false, "Text for people, or one JSON object a line."},
@@ -428,9 +442,12 @@ std::string environment_name(std::string_view key) {
 std::string expected(Option const& option) {
     switch (option.type) {
         case Type::boolean: return "true or false";
-        case Type::integer:
-            return option.max == any ? fmt::format("a whole number from {}", option.min)
-                                     : fmt::format("a whole number from {} to {}", option.min, option.max);
+        case Type::integer: {
+            std::string out = fmt::format("a whole number from {}", option.min);
+            if (option.max != any) out += fmt::format(" to {}", option.max);
+            if (!option.choices.empty()) out += fmt::format(", or \"{}\"", option.choices);
+            return out;
+        }
         case Type::text_list: return "a list of texts";
         case Type::text: break;
     }

@@ -17,7 +17,7 @@ struct Option {
     Type type = Type::text;
     std::string_view fallback;      // its default as it is given to --set
     std::int64_t min = 0, max = 0;  // integers
-    std::string_view choices = {};  // "text|json"; empty: any
+    std::string_view choices = {};  // of a text: "text|json", empty: any; of an integer: words that may stand for it
     bool live = false;              // SIGHUP applies it; else a restart does
     bool secret = false;            // never printed
     std::string_view doc = {};

@@ -77,6 +77,13 @@ std::string print(Settings const& settings) {
     return out;
 }
 
+std::string serialize(Settings const& settings) {
+    std::string out;
+    for (Option const& option : options())
+        out += fmt::format("{} = {}\n", option.key, to_toml(settings.value(option.key)));
+    return out;
+}
+
 std::string documentation() {
     std::string out =
         "# Configuration\n\n"

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/encoding.hpp"
+#include "config/processes.hpp"
 
 namespace mallard::config {
 
@@ -39,20 +40,6 @@ std::vector<std::string> parse_list(std::string_view text) {
     return out;
 }
 
-std::optional<Value> parse_value(Type type, std::string_view text) {
-    switch (type) {
-        case Type::boolean:
-            if (auto const value = parse_boolean(trim(text))) return Value(*value);
-            return std::nullopt;
-        case Type::integer:
-            if (auto const value = parse_integer(trim(text))) return Value(*value);
-            return std::nullopt;
-        case Type::text: return Value(std::string(text));
-        case Type::text_list: return Value(parse_list(text));
-    }
-    return std::nullopt;
-}
-
 bool is_choice(std::string_view choices, std::string_view value) {
     while (!choices.empty()) {
         auto const bar = std::min(choices.find('|'), choices.size());
@@ -60,6 +47,21 @@ bool is_choice(std::string_view choices, std::string_view value) {
         choices.remove_prefix(std::min(bar + 1, choices.size()));
     }
     return false;
+}
+
+std::optional<Value> parse_value(Option const& option, std::string_view text) {
+    switch (option.type) {
+        case Type::boolean:
+            if (auto const value = parse_boolean(trim(text))) return Value(*value);
+            return std::nullopt;
+        case Type::integer:
+            if (auto const value = parse_integer(trim(text))) return Value(*value);
+            if (is_choice(option.choices, trim(text))) return Value(std::string(trim(text)));
+            return std::nullopt;
+        case Type::text: return Value(std::string(text));
+        case Type::text_list: return Value(parse_list(text));
+    }
+    return std::nullopt;
 }
 
 bool is_allowed(Option const& option, Value const& value) {
@@ -79,7 +81,7 @@ Mistake unknown(std::string where, std::string_view key) {
 
 Settings::Settings() {
     for (Option const& option : options()) {
-        auto value = parse_value(option.type, option.fallback);
+        auto value = parse_value(option, option.fallback);
         if (!value || !is_allowed(option, *value))
             throw std::logic_error("bad default of option " + std::string(option.key));
         entries_.try_emplace(std::string(option.key), Entry{&option, std::move(*value), "default"});
@@ -112,7 +114,7 @@ Mistakes Settings::assign(Option const& option, Value value, std::string const& 
 }
 
 Mistakes Settings::assign_text(Option const& option, std::string_view text, std::string const& where) {
-    auto value = parse_value(option.type, text);
+    auto value = parse_value(option, text);
     if (!value) return {{where, fmt::format("{} must be {}, not \"{}\"", option.key, expected(option), text)}};
     return assign(option, std::move(*value), where);
 }
@@ -170,6 +172,8 @@ Mistakes Settings::contradictions() const {
     take("pop3.enabled", "pop3.host", "pop3.starttlsPort");
     take("lmtp.enabled", "lmtp.host", "lmtp.port");
     take("api.enabled", "api.host", "api.port");
+    auto const found = process_mistakes(*this);
+    mistakes.insert(mistakes.end(), found.begin(), found.end());
     return mistakes;
 }
 

@@ -67,6 +67,8 @@ std::vector<std::pair<std::string, std::string>> environment();  // of this proc
 // The settings as a TOML file; each value that is not the default says where it came from. Secrets are left out.
 std::string print(Settings const& settings);
 std::string to_toml(Value const& value);
+// Reads back (read_toml) to the same values, secrets included, origins aside: for a process of our own.
+std::string serialize(Settings const& settings);
 // docs/configuration.md.
 std::string documentation();
 // Keys whose values differ, and which SIGHUP cannot apply.

@@ -56,13 +56,14 @@ std::string_view kind_of(toml::node const& node) {
     return "nothing";
 }
 
-std::optional<Value> value_of(Type type, toml::node const& node) {
-    switch (type) {
+std::optional<Value> value_of(Option const& option, toml::node const& node) {
+    switch (option.type) {
         case Type::boolean:
             if (auto const* v = node.as_boolean()) return Value(v->get());
             return std::nullopt;
         case Type::integer:
             if (auto const* v = node.as_integer()) return Value(v->get());
+            if (auto const* v = node.as_string(); v != nullptr && !option.choices.empty()) return Value(v->get());
             return std::nullopt;
         case Type::text:
             if (auto const* v = node.as_string()) return Value(v->get());
@@ -113,7 +114,7 @@ Mistakes Settings::read_toml(std::string_view toml_text, std::string const& file
             return report({{where, fmt::format("there is no option \"{}\"{}", path,
                                                near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near))}});
         }
-        auto value = value_of(option->type, node);
+        auto value = value_of(*option, node);
         if (!value)
             return report({{where, fmt::format("{} must be {}, not {}", path, expected(*option), kind_of(node))}});
         report(assign(*option, std::move(*value), where));
