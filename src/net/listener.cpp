@@ -79,8 +79,7 @@ void Listener::leave_address(Address peer) {
     if (it != per_address_.end() && --it->second == 0) per_address_.erase(it);
 }
 
-Result<void> bind_listener(Listener& listener) {
-    ListenerConfig const& config = listener.config;
+Result<int> open_listener(ListenerConfig const& config) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_PASSIVE;
@@ -109,9 +108,17 @@ Result<void> bind_listener(Listener& listener) {
         ::close(socket);
         return std::unexpected(bind_error(config, number));
     }
+    return socket;
+}
+
+Result<void> bind_listener(Listener& listener) {
+    listener.socket = listener.config.socket;
+    if (listener.socket < 0) {
+        MALLARD_TRY_ASSIGN(listener.socket, open_listener(listener.config));
+    }
+    sockaddr_storage address{};
     socklen_t size = sizeof address;
-    ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
-    listener.socket = socket;
+    ::getsockname(listener.socket, reinterpret_cast<sockaddr*>(&address), &size);
     listener.port = address_of(address).port;
     return {};
 }

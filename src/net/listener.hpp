@@ -33,7 +33,7 @@ private:
     std::map<std::array<unsigned char, 16>, std::size_t> per_address_;
 };
 
-// Binds and listens. The error is one line for the operator: which address, why, what to do.
+// Binds, unless config.socket listens already. The error is one line for the operator: which address, why, what to do.
 Result<void> bind_listener(Listener& listener);
 
 void raise_file_limit();  // RLIMIT_NOFILE to its hard limit, or beyond where we may

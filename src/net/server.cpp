@@ -78,6 +78,7 @@ struct Server::Impl {
     std::shared_ptr<TlsContext const> tls;
     std::size_t live = 0;  // connections of all listeners, those in their handshake included
     std::atomic<bool> draining{false};
+    std::atomic<bool> accepting{true};
     bool started = false;
     std::vector<std::unique_ptr<Listener>> listeners;
     std::atomic<std::size_t> next_thread{0};
@@ -158,10 +159,10 @@ Async<void> Server::Impl::accept_loop(Listener& listener, Thread& thread, Accept
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
                                asio::io_context::executor_type>
         timer(thread.io.context());
-    while (!draining) {
+    while (accepting) {
         co_await acceptor.async_wait(Acceptor::wait_read, asio::as_tuple(asio::deferred));
         bool exhausted = false;
-        for (int i = 0; i < accepts_per_turn && !draining && !exhausted; ++i) {
+        for (int i = 0; i < accepts_per_turn && accepting && !exhausted; ++i) {
             sockaddr_storage address{};
             socklen_t size = sizeof address;
             int const socket = ::accept4(acceptor.native_handle(), reinterpret_cast<sockaddr*>(&address), &size,
@@ -366,14 +367,22 @@ void Server::start() {
     for (auto& thread : impl_->threads) thread->io.start();
 }
 
-void Server::drain(std::chrono::milliseconds grace) {
-    impl_->draining = true;
+void Server::stop_accepting() {
+    impl_->accepting = false;
     for (auto& thread : impl_->threads)
         asio::post(thread->io.context(), [&thread = *thread] {
             for (auto& acceptor : thread.acceptors) {
                 boost::system::error_code ignored;
                 acceptor->close(ignored);
             }
+        });
+}
+
+void Server::drain(std::chrono::milliseconds grace) {
+    impl_->draining = true;
+    stop_accepting();
+    for (auto& thread : impl_->threads)
+        asio::post(thread->io.context(), [&thread = *thread] {
             for (Live* live = thread.live; live != nullptr; live = live->next)
                 if (live->connection != nullptr)
                     live->connection->drain();

@@ -216,6 +216,30 @@ TEST_F(ServerTest, ClosesWhatHasNotEndedAfterTheGraceOfADrain) {
     EXPECT_EQ(client.read_to_end(), "");
 }
 
+TEST_F(ServerTest, SharesASocketAndLosesNoConnectionWhenItStopsAccepting) {
+    auto const shared = open_listener({.service = "test"});
+    ASSERT_TRUE(shared) << shared.error().message;
+    auto const port = listen({.socket = ::dup(*shared)});
+    Client before(port);
+    EXPECT_EQ(before.read_line(), "hello\r\n");
+    server.stop_accepting();
+    // Nobody accepts now; who comes is queued, and served by who takes the socket over.
+    Client queued(port);
+    Server second{1, workers};
+    ASSERT_TRUE(second.listen({.service = "second", .socket = *shared}, [this](std::shared_ptr<Connection> connection) {
+        return converse(workers, std::move(connection));
+    }));
+    EXPECT_EQ(second.port_of("second", false), port);
+    second.start();
+    EXPECT_EQ(queued.read_line(), "hello\r\n");
+    before.send("still here\r\n");
+    EXPECT_EQ(before.read_line(), "still here\r\n");
+    server.drain(2s);
+    EXPECT_EQ(before.read_to_end(), "bye unavailable\r\n");
+    queued.send("x\r\n");
+    EXPECT_EQ(queued.read_line(), "x\r\n");
+}
+
 TEST_F(ServerTest, SaysWhichAddressIsInUse) {
     auto const port = listen();
     Server other(1, workers);
