@@ -33,7 +33,7 @@ Answer get_health(Call& call) {
 Answer get_metrics(Call&) {
     Response response;
     response.headers.add("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    response.body = metrics::render();
+    response.body = metrics::collect();
     return response;
 }
 

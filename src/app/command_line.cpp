@@ -21,6 +21,8 @@ struct CommandLine {
     TokenOptions token;
     TransferOptions transfer;
     CheckOptions check;
+    std::string worker_name;
+    int worker_channel = -1;
     std::function<int()> run;
 };
 
@@ -44,6 +46,14 @@ CLI::App* leaf(CLI::App* parent, CommandLine& line, char const* name, char const
 
 CLI::App* group(CLI::App& app, char const* name, char const* what) {
     return app.add_subcommand(name, what)->require_subcommand(1);
+}
+
+// One of the server's processes, started by the supervisor; hidden: nobody else can. The name is for `ps`.
+void add_worker(CLI::App& app, CommandLine& line) {
+    CLI::App* const worker = app.add_subcommand("worker", "One process of a server")->group("");
+    worker->add_option("--name", line.worker_name);
+    worker->add_option("--channel", line.worker_channel)->required();
+    worker->callback([&line] { line.run = [&line] { return run_worker(line.worker_channel); }; });
 }
 
 void add_config(CLI::App& app, CommandLine& line) {
@@ -130,6 +140,7 @@ int run_command_line(int argc, char** argv) {
     app.require_subcommand(1);
     app.failure_message(CLI::FailureMessage::simple);
     leaf(&app, line, "serve", "Run the server", [&] { return serve(line.common, argv[0]); });
+    add_worker(app, line);
     add_config(app, line);
     add_users(app, line);
     add_tokens(app, line);

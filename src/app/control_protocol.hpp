@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,13 @@ struct Frame {
     Kind kind = Kind::json;
     std::string payload;
 };
+
+// The frame as it goes over the wire, and the first whole frame off the front of what came (none: more must come). For
+// who cannot block.
+std::string encode_frame(Frame::Kind kind, std::string_view payload);
+std::string encode_frame(Json const& object);
+Result<std::optional<Frame>> take_frame(std::string& input);
+Result<Json> json_of(Frame const& frame);
 
 class Channel {
 public:

@@ -34,7 +34,7 @@ bool may_enter(int fd) {
 
 struct ControlServer::Impl {
     Core& core;
-    std::string path;
+    std::string path;  // ours to remove; empty: another's
     int listener = -1;
     int stop = -1;  // eventfd: readable once we end
     std::thread acceptor;
@@ -92,31 +92,39 @@ struct ControlServer::Impl {
 
 ControlServer::ControlServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Result<std::unique_ptr<ControlServer>> ControlServer::start(Core& core, std::string const& socket_path) {
-    auto impl = std::make_unique<Impl>(core);
-    impl->path = socket_path;
+Result<int> open_control_socket(std::string const& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (socket_path.size() >= sizeof address.sun_path)
+    if (path.size() >= sizeof address.sun_path)
         return fail(
             ErrorKind::invalid,
             fmt::format("{} is too long for a socket's name ({} characters at most): choose a shorter data directory",
-                        socket_path, sizeof address.sun_path - 1));
-    std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
-    impl->listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    impl->stop = ::eventfd(0, EFD_CLOEXEC);
-    ::unlink(socket_path.c_str());  // ours to remove: we hold the directory's lock
+                        path, sizeof address.sun_path - 1));
+    std::memcpy(address.sun_path, path.data(), path.size());
+    int const listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    ::unlink(path.c_str());
     mode_t const before = ::umask(0177);
-    bool const bound = ::bind(impl->listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    bool const bound = ::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
     ::umask(before);
-    if (!bound || ::listen(impl->listener, 16) != 0)
-        return fail(ErrorKind::io, fmt::format("cannot listen on {}: {}", socket_path, std::strerror(errno)));
+    if (bound && ::listen(listener, 16) == 0) return listener;
+    int const number = errno;
+    ::close(listener);
+    return fail(ErrorKind::io, fmt::format("cannot listen on {}: {}", path, std::strerror(number)));
+}
+
+std::unique_ptr<ControlServer> ControlServer::start(Core& core, int socket, std::string const& path) {
+    auto impl = std::make_unique<Impl>(core);
+    impl->path = path;
+    impl->listener = socket;
+    impl->stop = ::eventfd(0, EFD_CLOEXEC);
     impl->acceptor = std::thread([raw = impl.get()] { raw->accept_all(); });
     return std::unique_ptr<ControlServer>(new ControlServer(std::move(impl)));
 }
 
+void ControlServer::stop_accepting() { ::eventfd_write(impl_->stop, 1); }
+
 ControlServer::~ControlServer() {
-    ::eventfd_write(impl_->stop, 1);
+    stop_accepting();
     impl_->acceptor.join();
     {
         std::lock_guard const lock(impl_->mutex);
@@ -128,7 +136,7 @@ ControlServer::~ControlServer() {
     }
     ::close(impl_->listener);
     ::close(impl_->stop);
-    ::unlink(impl_->path.c_str());
+    if (!impl_->path.empty()) ::unlink(impl_->path.c_str());
 }
 
 }  // namespace mallard::app

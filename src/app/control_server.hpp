@@ -12,8 +12,10 @@ namespace mallard::app {
 
 class ControlServer {
 public:
-    static Result<std::unique_ptr<ControlServer>> start(Core& core, std::string const& socket_path);
-    ~ControlServer();  // ends all channels, waits for commands in flight
+    // Takes the listening socket over. `path` is removed at the end; empty: it is another's (a supervisor's).
+    static std::unique_ptr<ControlServer> start(Core& core, int socket, std::string const& path);
+    void stop_accepting();  // another process has the socket too
+    ~ControlServer();       // ends all channels, waits for commands in flight
 
 private:
     struct Impl;
@@ -22,5 +24,8 @@ private:
 };
 
 inline constexpr std::string_view control_socket_name = "control.sock";
+
+// A listening socket there, non-blocking, mode 0600; one that is left over is removed: we hold the directory's lock.
+Result<int> open_control_socket(std::string const& path);
 
 }  // namespace mallard::app

@@ -28,7 +28,6 @@ public:
     store::MailStore& mail() override { return store_->mail(); }
     store::SharedState& state() override { return store_->state(); }
     store::Events& events() override { return store_->events(); }
-    std::string description() const override { return directory_.path().string(); }
     bool is_shared() const override { return false; }
     Result<std::string> access_secret() override {
         if (auto const kept = directory_.read(secret_file); kept && !kept->empty()) return *kept;
@@ -44,13 +43,11 @@ private:
 
 class ClusterEngine final : public Engine {
 public:
-    ClusterEngine(std::unique_ptr<store::cluster::ClusterStore> store, std::string description)
-        : store_(std::move(store)), description_(std::move(description)) {}
+    explicit ClusterEngine(std::unique_ptr<store::cluster::ClusterStore> store) : store_(std::move(store)) {}
     store::Documents& documents() override { return store_->documents(); }
     store::MailStore& mail() override { return store_->mail(); }
     store::SharedState& state() override { return store_->state(); }
     store::Events& events() override { return store_->events(); }
-    std::string description() const override { return description_; }
     void tell() const override {
         auto const& features = store_->mongo().features();
         if (std::string const missing = store::cluster::lacks(features); !missing.empty())
@@ -65,7 +62,6 @@ public:
 
 private:
     std::unique_ptr<store::cluster::ClusterStore> store_;
-    std::string const description_;
 };
 
 Result<std::unique_ptr<Engine>> open_embedded(config::Settings const& settings, DataDirectory const& directory,
@@ -98,12 +94,16 @@ Result<std::unique_ptr<Engine>> open_cluster(config::Settings const& settings, C
     config.events.worker_refresh = std::chrono::seconds(settings.integer("imap.notifyUserWorkersRefresh"));
     config.derive = derive_record;
     MALLARD_TRY_ASSIGN(auto store, store::cluster::ClusterStore::open(std::move(config), clock));
-    return std::make_unique<ClusterEngine>(
-        std::move(store), fmt::format("{} and {}", store::cluster::without_login(settings.text("dbs.mongo")),
-                                      store::cluster::without_login(settings.text("dbs.redis"))));
+    return std::make_unique<ClusterEngine>(std::move(store));
 }
 
 }  // namespace
+
+std::string describe_store(config::Settings const& settings, DataDirectory const& directory) {
+    if (settings.text("store") != "mongodb") return directory.path().string();
+    return fmt::format("{} and {}", store::cluster::without_login(settings.text("dbs.mongo")),
+                       store::cluster::without_login(settings.text("dbs.redis")));
+}
 
 Result<std::unique_ptr<Engine>> open_engine(config::Settings const& settings, DataDirectory const& directory,
                                             Clock const& clock) {

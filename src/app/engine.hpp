@@ -26,8 +26,6 @@ public:
     virtual store::SharedState& state() = 0;
     virtual store::Events& events() = 0;
 
-    // What and where it is, for people, without passwords: "/var/lib/mallard", "mongodb://db1/wildduck".
-    virtual std::string description() const = 0;
     // Tells the log what the operator of a server should know of it.
     virtual void tell() const {}
     // Whether other processes and machines work on the same data.
@@ -35,6 +33,10 @@ public:
     // What signs stored tokens, alike for all who share the data: made once, then kept with it.
     virtual Result<std::string> access_secret() = 0;
 };
+
+// What and where the store is, for people, without passwords: "/var/lib/mallard", "mongodb://db1/wildduck and
+// redis://…".
+std::string describe_store(config::Settings const& settings, DataDirectory const& directory);
 
 // "embedded", "mongodb": the names of `store`. The errors are sentences for the person who started us.
 // The caller holds the lock of the directory; `clock` outlives the engine.

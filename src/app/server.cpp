@@ -57,13 +57,15 @@ LogConfig log_config(config::Settings const& settings) {
     return out;
 }
 
-Server::Server(config::Settings settings, DataDirectory directory)
-    : settings_(std::move(settings)), directory_(std::move(directory)) {}
+Server::Server(config::Settings settings, std::optional<Inherited> inherited, DataDirectory directory)
+    : settings_(std::move(settings)), inherited_(std::move(inherited)), directory_(std::move(directory)) {}
 
-Result<std::unique_ptr<Server>> Server::start(config::Settings settings) {
+Result<std::unique_ptr<Server>> Server::start(config::Settings settings, std::optional<Inherited> inherited) {
     MALLARD_TRY_ASSIGN(DataDirectory directory, DataDirectory::open(settings.text("dataDir")));
-    std::unique_ptr<Server> self(new Server(std::move(settings), std::move(directory)));
-    MALLARD_TRY_ASSIGN(self->lock_, self->directory_.lock("serve"));
+    std::unique_ptr<Server> self(new Server(std::move(settings), std::move(inherited), std::move(directory)));
+    if (!self->inherited_) {
+        MALLARD_TRY_ASSIGN(self->lock_, self->directory_.lock("serve"));
+    }
     MALLARD_TRY_ASSIGN(self->core_, open_core(self->settings_, self->directory_));
 
     std::size_t const processors = std::max(1u, std::thread::hardware_concurrency());
@@ -78,8 +80,7 @@ Result<std::unique_ptr<Server>> Server::start(config::Settings settings) {
     MALLARD_TRY(self->load_certificate(s));
     MALLARD_TRY(self->make_admin_token());
     MALLARD_TRY(self->listen_all());
-    MALLARD_TRY_ASSIGN(self->control_, ControlServer::start(*self->core_, self->directory_.file(control_socket_name)));
-    MALLARD_TRY(self->write_listening());
+    MALLARD_TRY(self->start_control());
     metrics::gauge("wildduck_info", {{"version", MALLARD_VERSION}}).set(1);
     self->net_->start();
     return self;
@@ -135,22 +136,33 @@ Result<void> Server::make_admin_token() {
     return directory_.write_private("admin-token", token + "\n");
 }
 
-Result<void> Server::listen(std::string const& service, std::string_view port_key, bool secure, std::string refusal,
-                            net::Handler handler) {
-    std::int64_t const port = settings_.integer(port_key);
-    if (port < 0) return {};
-    net::ListenerConfig config;
-    config.service = service;
-    config.host = settings_.text(service + ".host");
-    config.port = static_cast<std::uint16_t>(port);
-    config.secure = secure;
-    if (service != "api" && settings_.flag(service + ".useProxy")) config.proxy_from = {"*"};
+Result<void> Server::start_control() {
+    std::string const path = directory_.file(control_socket_name);
+    int socket = inherited_ ? inherited_->control : -1;
+    if (!inherited_) {
+        MALLARD_TRY_ASSIGN(socket, open_control_socket(path));
+        MALLARD_TRY(write_listening(directory_, listening_));
+    }
+    control_ = ControlServer::start(*core_, socket, inherited_ ? "" : path);
+    return {};
+}
+
+Result<void> Server::listen(std::string_view port_key, std::string refusal, net::Handler handler) {
+    auto const option = std::ranges::find(port_options(), port_key, &PortOption::key);
+    auto chosen = listener_of(*option, settings_);
+    if (!chosen) return {};
+    net::ListenerConfig& config = *chosen;
+    if (inherited_) {
+        auto const given = inherited_->sockets.find(port_key);
+        if (given != inherited_->sockets.end()) config.socket = given->second;
+    }
+    if (config.service != "api" && settings_.flag(config.service + ".useProxy")) config.proxy_from = {"*"};
     config.connections_max = static_cast<std::size_t>(settings_.integer("server.connectionsMax"));
     config.connections_per_address_max = static_cast<std::size_t>(settings_.integer("server.connectionsPerAddressMax"));
     config.refusal = std::move(refusal);
     MALLARD_TRY(net_->listen(config, std::move(handler)));
-    metrics::gauge("wildduck_service_up", {{"service", service}}).set(1);
-    listening_.push_back({service, config.host, net_->port_of(service, secure), secure});
+    metrics::gauge("wildduck_service_up", {{"service", config.service}}).set(1);
+    listening_.push_back({config.service, config.host, net_->port_of(config.service, config.secure), config.secure});
     return {};
 }
 
@@ -175,8 +187,8 @@ Result<void> Server::listen_imap() {
     config.allow_plaintext = s.flag("auth.allow_plaintext");
     auto const handler =
         imap::make_handler(config, *core_->mailboxes, *core_->accounts, core_->store->events(), core_->clock, *net_);
-    MALLARD_TRY(listen("imap", "imap.port", s.flag("imap.secure"), imap::refusal, handler));
-    return listen("imap", "imap.starttlsPort", false, imap::refusal, handler);
+    MALLARD_TRY(listen("imap.port", imap::refusal, handler));
+    return listen("imap.starttlsPort", imap::refusal, handler);
 }
 
 Result<void> Server::listen_pop3() {
@@ -191,8 +203,8 @@ Result<void> Server::listen_pop3() {
     auto const handler =
         pop3::make_pop3_handler(config, *core_->accounts, *core_->mailboxes, core_->store->state(), *net_);
     std::string const refusal = "-ERR [SYS/TEMP] Too many connections\r\n";
-    MALLARD_TRY(listen("pop3", "pop3.port", s.flag("pop3.secure"), refusal, handler));
-    return listen("pop3", "pop3.starttlsPort", false, refusal, handler);
+    MALLARD_TRY(listen("pop3.port", refusal, handler));
+    return listen("pop3.starttlsPort", refusal, handler);
 }
 
 Result<void> Server::listen_lmtp() {
@@ -203,7 +215,7 @@ Result<void> Server::listen_lmtp() {
     config.banner = s.text("lmtp.banner");
     config.starttls = !s.flag("lmtp.disableSTARTTLS");
     config.message_bytes_max = megabytes(s, "lmtp.maxMB");
-    return listen("lmtp", "lmtp.port", s.flag("lmtp.secure"), "421 4.3.2 Too many connections\r\n",
+    return listen("lmtp.port", "421 4.3.2 Too many connections\r\n",
                   lmtp::make_lmtp_handler(config, *core_->delivery, *net_));
 }
 
@@ -223,17 +235,9 @@ Result<void> Server::listen_api() {
     http_.limits.body_bytes_max = megabytes(s, "imap.maxMB") * 3 / 2 + http_.limits.header_bytes_max;
     api_ = api::make_handler(
         {*core_->accounts, *core_->mailboxes, core_->store->state(), core_->store->events(), core_->clock}, config);
-    return listen("api", "api.port", s.flag("api.secure"), "", [this](std::shared_ptr<net::Connection> connection) {
+    return listen("api.port", "", [this](std::shared_ptr<net::Connection> connection) {
         return http::serve(std::move(connection), *workers_, api_, http_);
     });
-}
-
-Result<void> Server::write_listening() const {
-    std::string out = "{";
-    for (Listening const& entry : listening_)
-        out += fmt::format("{}\n  \"{}{}\": \"{}:{}\"", out.size() > 1 ? "," : "", entry.service,
-                           entry.secure && entry.service != "api" ? "s" : "", entry.host, entry.port);
-    return directory_.write_private("listening.json", out + "\n}\n");
 }
 
 Result<void> Server::reload(config::Settings const& settings) {
@@ -242,6 +246,11 @@ Result<void> Server::reload(config::Settings const& settings) {
     for (std::string const& key : config::need_restart(settings_, settings))
         log(LogLevel::warning, {"app"}, "a changed option waits for a restart", {{"option", key}});
     return {};
+}
+
+void Server::stop_accepting() {
+    net_->stop_accepting();
+    control_->stop_accepting();
 }
 
 void Server::drain(std::chrono::milliseconds grace) { net_->drain(grace); }

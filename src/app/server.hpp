@@ -6,12 +6,15 @@
 // - The destructor stops in reverse order: no connection outlives what it uses.
 
 #include <chrono>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/control_server.hpp"
 #include "app/core.hpp"
+#include "app/ports.hpp"
 #include "base/log.hpp"
 #include "http/server_connection.hpp"
 #include "net/server.hpp"
@@ -19,19 +22,20 @@
 
 namespace mallard::app {
 
-struct Listening {
-    std::string service;  // "imap"
-    std::string host;
-    std::uint16_t port;
-    bool secure;
+// What a supervisor gives to its workers. It holds the data directory for them.
+struct Inherited {
+    std::map<std::string, int, std::less<>> sockets;  // by option: "imap.port"
+    int control = -1;                                 // listens on DIR/control.sock
 };
 
 class Server {
 public:
-    static Result<std::unique_ptr<Server>> start(config::Settings settings);
+    static Result<std::unique_ptr<Server>> start(config::Settings settings,
+                                                 std::optional<Inherited> inherited = std::nullopt);
     ~Server();
 
     Result<void> reload(config::Settings const& settings);
+    void stop_accepting();  // others have our sockets too
     void drain(std::chrono::milliseconds grace);
 
     std::vector<Listening> const& listening() const { return listening_; }
@@ -40,7 +44,7 @@ public:
     config::Settings const& settings() const { return settings_; }
 
 private:
-    Server(config::Settings settings, DataDirectory directory);
+    Server(config::Settings settings, std::optional<Inherited> inherited, DataDirectory directory);
     Result<void> load_certificate(config::Settings const& settings);
     Result<void> make_certificate(std::string const& certificate, std::string const& key);
     Result<void> make_admin_token();
@@ -49,11 +53,11 @@ private:
     Result<void> listen_pop3();
     Result<void> listen_lmtp();
     Result<void> listen_api();
-    Result<void> listen(std::string const& service, std::string_view port_key, bool secure, std::string refusal,
-                        net::Handler handler);
-    Result<void> write_listening() const;
+    Result<void> listen(std::string_view port_key, std::string refusal, net::Handler handler);
+    Result<void> start_control();
 
     config::Settings settings_;
+    std::optional<Inherited> inherited_;
     DataDirectory directory_;
     std::unique_ptr<DataDirectory::Lock> lock_;
     std::unique_ptr<Core> core_;

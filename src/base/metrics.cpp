@@ -214,4 +214,32 @@ std::string render() {
     return out;
 }
 
+namespace {
+
+struct Collector {
+    std::mutex mutex;
+    std::function<std::string()> all = render;
+};
+
+Collector& collector() {
+    static auto* const instance = new Collector;
+    return *instance;
+}
+
+}  // namespace
+
+void collect_with(std::function<std::string()> all) {
+    std::lock_guard const lock(collector().mutex);
+    collector().all = std::move(all);
+}
+
+std::string collect() {
+    std::function<std::string()> all;
+    {
+        std::lock_guard const lock(collector().mutex);
+        all = collector().all;
+    }
+    return all();
+}
+
 }  // namespace mallard::metrics

@@ -45,6 +45,10 @@ void observe(Histogram& histogram, double value);
 // A gauge whose value is asked for when rendered (memory, connections).
 void gauge_function(std::string_view name, std::function<double()> read);
 
-std::string render();
+std::string render();  // this process
+
+// What /metrics answers: of all processes that serve together, where there are more. Set once, at start.
+std::string collect();
+void collect_with(std::function<std::string()> all);
 
 }  // namespace mallard::metrics

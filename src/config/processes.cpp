@@ -60,10 +60,6 @@ std::vector<std::string> enabled(std::vector<std::string> services, Settings con
     return services;
 }
 
-bool one_process_store(Settings const& settings) {
-    return find_option("store") == nullptr || settings.text("store") == "embedded";
-}
-
 }  // namespace
 
 std::vector<std::string> service_names() { return {std::begin(service_list), std::end(service_list)}; }
@@ -114,7 +110,7 @@ Mistakes role_mistakes(Settings const& settings) {
 
 Mistakes process_mistakes(Settings const& settings) {
     auto mistakes = role_mistakes(settings);
-    if (!mistakes.empty() || !one_process_store(settings)) return mistakes;
+    if (!mistakes.empty() || settings.text("store") != "embedded") return mistakes;
     // `cpus` may be one here, and is more on the next machine.
     bool const more =
         std::holds_alternative<std::string>(settings.value("processes")) || processes(settings, 2).size() > 1;

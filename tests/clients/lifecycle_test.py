@@ -183,6 +183,33 @@ class Signals(unittest.TestCase):
         self.assertIn("reload failed", self.server.log_path.read_text())
 
 
+class HangingDisk(unittest.TestCase):
+    """What hangs cannot keep the process: its pool jobs never end here."""
+
+    def test_sigterm_ends_the_process_in_ten_seconds_though_writes_hang(self):
+        with tempfile.TemporaryDirectory(prefix="mallard-hang-") as directory:
+            hang = pathlib.Path(directory) / "hang"
+            with MallardServer(data=directory, environment={"LD_PRELOAD": str(BINARY.with_name("hanging_disk.so")),
+                                                            "MALLARD_TEST_HANGING_DISK": str(hang)}) as server:
+                server.add_user(USER, PASSWORD)
+                hang.touch()
+                lmtp = Lmtp(server.lmtp_port)
+                lmtp.send(b"MAIL FROM:<a@example.com>\r\nRCPT TO:<" + USER.encode() + b">\r\nDATA\r\n")
+                for code in (b"250", b"250", b"354"):
+                    lmtp.reply(code)
+                lmtp.send(message("never stored") + b".\r\n")
+                start = time.monotonic()
+                server.process.send_signal(signal.SIGTERM)
+                server.process.wait(15)
+                took = time.monotonic() - start
+                self.assertLess(took, 10.2)
+                self.assertGreater(took, 8, "nothing hung: the test has lost its point")
+                self.assertIn("not everything ended in time", server.log_path.read_text())
+                hang.unlink()
+                server.start()
+                self.assertEqual(server.check(), [])
+
+
 class Reload(unittest.TestCase):
     def test_sighup_reads_the_file_again_and_reopens_the_log(self):
         with tempfile.TemporaryDirectory(prefix="mallard-reload-") as directory:

@@ -41,7 +41,8 @@ class ApiError(Exception):
 
 
 class MallardServer:
-    def __init__(self, settings=None, data=None):
+    def __init__(self, settings=None, data=None, environment=None):
+        self.environment, self.config = environment or {}, None
         self.keep = data is not None
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="mallard-test-")) / "data"
         self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self.lmtp_port, self.api_port = (
@@ -63,8 +64,18 @@ class MallardServer:
         if not self.keep:
             shutil.rmtree(self.data.parent, ignore_errors=True)
 
+    def use_file(self):
+        """The settings stand in a file from the next start on, which a test may change; returns its path."""
+        file = self.data.parent / "mallard.toml"
+        number = lambda value: str(value) if str(value).isdigit() or value in ("true", "false") else json.dumps(value)  # noqa: E731
+        file.write_text("".join(f"{key} = {number(value)}\n" for key, value in self.settings.items()))
+        self.settings, self.config = {}, file
+        return file
+
     def arguments(self):
         out = [str(BINARY), "serve", "--data", str(self.data)]
+        if self.config:
+            out += ["--config", str(self.config)]
         for key, value in self.settings.items():
             out += ["--set", f"{key}={value}"]
         return out
@@ -73,7 +84,8 @@ class MallardServer:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         self.log_path = self.data.parent / "server.log"
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.arguments(), stdout=log, stderr=log, env=clean_environment())
+            self.process = subprocess.Popen(self.arguments(), stdout=log, stderr=log,
+                                            env={**clean_environment(), **self.environment})
         end = time.time() + 60
         while time.time() < end:
             if self.process.poll() is not None:
