@@ -125,8 +125,10 @@ failures = []
 
 def fetch_all(session, mailbox):
     """{uid: (number, flags, body)} of a mailbox, each body compared by its Message-ID number."""
-    session.command(f"EXAMINE {mailbox}")
-    _, _, untagged = session.command("UID FETCH 1:* (FLAGS BODY.PEEK[])")
+    status, text, _ = session.command(f"EXAMINE {mailbox}")
+    assert status == "OK", text
+    status, text, untagged = session.command("UID FETCH 1:* (FLAGS BODY.PEEK[])")
+    assert status == "OK", text
     found = {}
     for response in untagged:
         head = re.match(rb"\d+ FETCH \((.*?)BODY\[\] \{(\d+)\}\r\n", response, re.S)

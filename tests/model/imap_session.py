@@ -5,12 +5,13 @@ import socket
 
 
 class ImapSession:
-    def __init__(self, port, user, password, host="127.0.0.1"):
+    def __init__(self, port, user=None, password=None, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), timeout=30)
         self.file = self.socket.makefile("rb")
         self.number = 0
         self.greeting = self.read_response()
-        self.command(f'LOGIN "{user}" "{password}"')
+        if user is not None:
+            self.command(f'LOGIN "{user}" "{password}"')
 
     def close(self):
         self.file.close()

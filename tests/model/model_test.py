@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Random commands on several IMAP sessions, LMTP and REST against a simple model; every untagged response is compared.
 
-    model_test.py [--seed N] [--steps N]
+    model_test.py [--seed N] [--steps N] [--processes N [--on ferretdb|secantusdb|mongod]]
 
 The steps are one after the other, so that what each session must be told is known exactly. A failure prints the seed
 and the last steps; the same seed makes the same steps.
+
+--processes: as many Mallard processes on one database; sessions, LMTP and REST are spread over them. What one of them did
+another shows a moment later: a step waits for that, and then the model is as strict as with one process.
 """
 
 import argparse
@@ -16,7 +19,7 @@ import smtplib
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / folder) for folder in ("support", "cluster")]
 from imap_session import ImapSession, parse_fetch, parse_set  # noqa: E402
 from mallard_server import MallardServer  # noqa: E402
 from model import Mailbox, View  # noqa: E402
@@ -24,24 +27,36 @@ from model import Mailbox, View  # noqa: E402
 SYSTEM = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"]
 KEYWORDS = ["$Forwarded", "NonJunk", "Later"]
 USER, PASSWORD = "model@example.com", "secret-model"
+SECONDS_TO_SHOW_MAX = 5  # what another process did: 200 ms are promised, this machine may be busy with other things
 
 
 class Driver:
-    def __init__(self, server, seed):
+    def __init__(self, servers, seed):
         self.random = random.Random(seed)
-        self.server = server
+        self.servers = servers
+        self.server = servers[0]  # that of the step
         self.log = collections.deque(maxlen=40)
         self.boxes = {"INBOX": Mailbox(), "Other": Mailbox()}
         self.made = 0
-        self.control = ImapSession(server.imap_port, USER, PASSWORD)  # creates, and asks for what the model must learn
+        # They create, and ask for what the model must learn.
+        self.controls = {server: ImapSession(server.imap_port, USER, PASSWORD) for server in servers}
         self.control.command("CREATE Other")
-        self.ids = {box["path"]: box["id"] for box in server.api("GET", f"/users/{server.user_id(USER)}/mailboxes")["results"]}
-        self.sessions = [self.open_session(i) for i in range(4)]
+        self.ids = {box["path"]: box["id"]
+                    for box in self.server.api("GET", f"/users/{self.server.user_id(USER)}/mailboxes")["results"]}
+        self.sessions = [self.open_session(i) for i in range(max(4, 2 * len(servers)))]
+        self.settled = dict.fromkeys(servers, True)
+        self.slowest = 0.0
         for name, box in self.boxes.items():
             box.highest_modseq = self.status(name)["HIGHESTMODSEQ"]
 
+    @property
+    def control(self):
+        return self.controls[self.server]
+
     def open_session(self, i):
-        session = ImapSession(self.server.imap_port, USER, PASSWORD)
+        server = self.servers[i // 2 % len(self.servers)]
+        session = ImapSession(server.imap_port, USER, PASSWORD)
+        session.server = server
         session.condstore = i % 2 == 0
         if session.condstore:
             session.command("ENABLE CONDSTORE")
@@ -63,6 +78,18 @@ class Driver:
         """After a change: the mailbox's modseq has grown, and is now that of what changed."""
         self.boxes[name].raise_modseq(self.status(name)["HIGHESTMODSEQ"])
         return self.boxes[name].highest_modseq
+
+    def go_to(self, server):
+        """The next step is made there: by now it must show what the others did."""
+        self.server = server
+        if not self.settled[server]:
+            begin = time.monotonic()
+            while (behind := [name for name, box in self.boxes.items()
+                              if self.status(name)["HIGHESTMODSEQ"] != box.highest_modseq]):
+                assert time.monotonic() - begin < SECONDS_TO_SHOW_MAX, \
+                    f"another process does not show what happened to {behind}"
+            self.slowest = max(self.slowest, time.monotonic() - begin)
+        self.settled = {one: one is server for one in self.servers}
 
     # -- what the sessions are told ------------------------------------------------------------------------------
 
@@ -306,34 +333,55 @@ class Driver:
 
     def run(self, steps):
         for session in self.sessions:
+            self.go_to(session.server)
             self.step_select(session)
         names, weights = zip(*self.STEPS)
         for number in range(steps):
             session = self.random.choice(self.sessions)
             name = self.random.choices(names, weights)[0]
             self.log.append(f"{number}: session {self.sessions.index(session)} ({session.name}) {name}")
+            self.go_to(session.server)
             getattr(self, "step_" + name)(session)
         for session in self.sessions:
+            self.go_to(session.server)
             self.noop(session)
             self.step_fetch_all(session)
+
+
+def test(servers, options):
+    driver = Driver(servers, options.seed)
+    try:
+        driver.run(options.steps)
+    except Exception:
+        print("\n".join(driver.log), f"seed {options.seed}", sep="\n", file=sys.stderr)
+        raise
+    problems = servers[0].check()
+    assert problems == [], problems
+    return driver
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--processes", type=int)
+    parser.add_argument("--on")
     options = parser.parse_args()
     print(f"seed {options.seed}, {options.steps} steps", flush=True)
-    with MallardServer() as server:
-        server.add_user(USER, PASSWORD)
-        driver = Driver(server, options.seed)
+    if options.processes is None:
+        with MallardServer() as server:
+            server.add_user(USER, PASSWORD)
+            test([server], options)
+    else:
+        from cluster import Cluster, servers
         try:
-            driver.run(options.steps)
-        except Exception:
-            print("\n".join(driver.log), f"seed {options.seed}", sep="\n", file=sys.stderr)
-            raise
-        problems = server.check()
-        assert problems == [], problems
+            with Cluster(nodes=options.processes, kind=options.on) as cluster:
+                cluster.add_user(USER, PASSWORD)
+                driver = test(cluster.nodes, options)
+                print(f"another process showed each change within {driver.slowest * 1000:.0f} ms at most")
+        except servers.Missing as why:
+            print(f"skipped: {why}")
+            sys.exit(77)
     print(f"seed {options.seed}: {options.steps} steps as the model says")
 
 

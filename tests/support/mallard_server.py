@@ -45,6 +45,7 @@ class MallardServer:
         self.environment, self.config = environment or {}, None
         self.keep = data is not None
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="mallard-test-")) / "data"
+        self.token_path = self.data / "admin-token"
         self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self.lmtp_port, self.api_port = (
             free_port() for _ in range(6))
         self.settings = {
@@ -127,7 +128,7 @@ class MallardServer:
 
     @property
     def token(self):
-        return (self.data / "admin-token").read_text().strip()
+        return self.token_path.read_text().strip()
 
     def api(self, method, path, body=None, content_type=None, raw=False):
         data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
