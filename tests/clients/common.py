@@ -10,7 +10,7 @@ for folder in ("support", "model"):
     sys.path.insert(0, str(ROOT / "tests" / folder))
 
 import cases  # noqa: E402, F401
-from mallard_server import BINARY, MallardServer, clean_environment, free_port  # noqa: E402, F401
+from mallard_server import BINARY, MallardServer, clean_environment, free_port, free_ports  # noqa: E402, F401
 
 PASSWORD = "correct horse battery"
 

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from common import BINARY, ROOT, cases, clean_environment, free_port
+from common import BINARY, ROOT, cases, clean_environment, free_ports
 
 
 def tour():
@@ -25,7 +25,7 @@ class FirstRun(unittest.TestCase):
         self.path = pathlib.Path(self.directory.name)
         (self.path / "build/release/bin").mkdir(parents=True)
         (self.path / "build/release/bin/mallard").symlink_to(BINARY)
-        self.ports = {name: free_port() for name in (9993, 1143, 9995, 1110, 2424, 8080)}
+        self.ports = dict(zip(names := (9993, 1143, 9995, 1110, 2424, 8080), free_ports(len(names))))
         options = {"imap.port": 9993, "imap.starttlsPort": 1143, "pop3.port": 9995, "pop3.starttlsPort": 1110,
                    "lmtp.port": 2424, "api.port": 8080}
         arguments = [a for key, port in options.items() for a in ("--set", f"{key}={self.ports[port]}")]

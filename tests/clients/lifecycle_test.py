@@ -13,7 +13,7 @@ import tempfile
 import time
 import unittest
 
-from common import BINARY, PASSWORD, MallardServer, ServerCase, cases, clean_environment, free_port, message, trusting_tls
+from common import BINARY, PASSWORD, MallardServer, ServerCase, cases, clean_environment, free_ports, message, trusting_tls
 from wire import Lmtp
 
 USER = "ann@example.com"
@@ -215,8 +215,8 @@ class Reload(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="mallard-reload-") as directory:
             config = pathlib.Path(directory) / "mallard.toml"
             log = pathlib.Path(directory) / "mallard.log"
-            ports = {name: free_port() for name in ("imap.port", "imap.starttlsPort", "pop3.port", "pop3.starttlsPort",
-                                                    "lmtp.port", "api.port")}
+            names = ("imap.port", "imap.starttlsPort", "pop3.port", "pop3.starttlsPort", "lmtp.port", "api.port")
+            ports = dict(zip(names, free_ports(len(names))))
             lines = "".join(f"{name} = {port}\n" for name, port in ports.items())
             config.write_text(f'dataDir = "{directory}/data"\nlog.file = "{log}"\n{lines}')
             process = subprocess.Popen([str(BINARY), "serve", "--config", str(config)], stdout=subprocess.PIPE, text=True,

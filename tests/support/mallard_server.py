@@ -28,10 +28,18 @@ def clean_environment():
     return {key: value for key, value in os.environ.items() if not key.startswith("MALLARD_")}
 
 
+def free_ports(count):
+    """As many different ones: each is held until all are chosen."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [one.getsockname()[1] for one in held]
+    finally:
+        for one in held:
+            one.close()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_ports(1)[0]
 
 
 class ApiError(Exception):
@@ -46,8 +54,8 @@ class MallardServer:
         self.keep = data is not None
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="mallard-test-")) / "data"
         self.token_path = self.data / "admin-token"
-        self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self.lmtp_port, self.api_port = (
-            free_port() for _ in range(6))
+        self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self.lmtp_port, self.api_port = \
+            free_ports(6)
         self.settings = {
             "auth.allow_plaintext": "true", "imap.port": self.imaps_port, "imap.starttlsPort": self.imap_port,
             "pop3.port": self.pop3s_port, "pop3.starttlsPort": self.pop3_port, "lmtp.port": self.lmtp_port,
