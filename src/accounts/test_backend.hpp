@@ -66,6 +66,12 @@ public:
                         std::function<void(std::size_t, std::optional<std::string_view>)> const&) override {
         return none();
     }
+    Result<void> restore_messages(MailboxId, std::span<store::RestoredMessage const>) override { return none(); }
+    Result<void> restore_changes(MailboxId, std::span<store::RestoredFlags const>, store::UidSet const&) override {
+        return none();
+    }
+    Result<void> restore_marks(MailboxId, store::Uid, store::ModSeq) override { return none(); }
+    Result<void> recount_storage(UserId) override { return none(); }
     Result<bool> sweep() override { return false; }
     Result<store::CheckReport> check(bool, std::function<void(std::uint64_t, std::uint64_t)> const&) override {
         return none();

@@ -89,6 +89,20 @@ struct MailboxPatch {
     std::optional<std::string> special_use;
 };
 
+// What restoring puts in its place: as it was on another engine, to the last number.
+struct RestoredMessage {
+    MessageId id;
+    Uid uid = 0;
+    ModSeq modseq = 0;
+    NewMessage message;  // here record.thread counts; thread_refs are led to it
+};
+
+struct RestoredFlags {
+    Uid uid = 0;
+    ModSeq modseq = 0;
+    Flags flags;
+};
+
 // Which fields of a MessageRecord are wanted; others may be left empty.
 enum RecordField : unsigned {
     want_envelope = 1,
@@ -161,6 +175,17 @@ public:
 
     // Bytes of all messages of the user (storage.md §13).
     virtual Result<std::int64_t> storage_used(UserId user) const = 0;
+
+    // Restoring: how a mailbox comes from another engine such that no client notices (migrate). Only these calls take
+    // UIDs, modseqs and ids from outside, in any order; they raise the mailbox's marks and never lower them. What is
+    // done already is left alone, so all may be repeated. Nobody else changes the mailbox meanwhile, and nobody is
+    // told. The mailbox itself is made by create_mailbox(), which keeps a given id and uid_validity.
+    virtual Result<void> restore_messages(MailboxId mailbox, std::span<RestoredMessage const> messages) = 0;
+    virtual Result<void> restore_changes(MailboxId mailbox, std::span<RestoredFlags const> flags,
+                                         UidSet const& vanished) = 0;  // what is not there is left out
+    // The last step: from then on vanished_since() knows of every UID below uid_next that is not there.
+    virtual Result<void> restore_marks(MailboxId mailbox, Uid uid_next, ModSeq highest_modseq) = 0;
+    virtual Result<void> recount_storage(UserId user) = 0;  // the counter becomes what the messages say
 
     // Background upkeep: frees what nothing points at any more, in bounded steps. true: there is more to do.
     virtual Result<bool> sweep() = 0;

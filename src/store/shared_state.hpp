@@ -21,6 +21,15 @@ struct CounterState {
     std::chrono::seconds resets;  // until the window ends; negative when no window runs
 };
 
+// A hash or a set.
+struct StateEntry {
+    std::string key;
+    std::map<std::string, std::string, std::less<>> fields;
+    std::vector<std::string> members;
+    std::optional<std::chrono::seconds> ttl;  // left to live, rounded up
+    bool operator==(StateEntry const&) const = default;
+};
+
 class SharedState {
 public:
     virtual ~SharedState() = default;
@@ -40,6 +49,8 @@ public:
     virtual Result<void> erase_field(std::string_view key, std::string_view field) = 0;
     virtual Result<void> expire(std::string_view key, std::chrono::seconds ttl) = 0;
     virtual Result<std::vector<std::string>> keys(std::string_view prefix) const = 0;  // administration only
+    // The hashes and sets under the prefix, by key; counters are left out. Administration only.
+    virtual Result<std::vector<StateEntry>> entries(std::string_view prefix) const = 0;
 
     virtual Result<void> add_member(std::string_view key, std::string_view member) = 0;  // sets
     virtual Result<void> erase_member(std::string_view key, std::string_view member) = 0;

@@ -64,6 +64,7 @@ Result<void> ClusterDocuments::declare(Collection const& collection) {
             for (auto const& index : *indexes)
                 if (auto const* document = index.as<Document>()) there.emplace(document->text("name"));
     }
+    declared_.note(collection);
     std::lock_guard lock(declared_mutex_);
     for (auto const& index : collection.indexes) {
         if (there.contains(std::string(index.name))) hintable_.insert(hint_key(collection, index.name));

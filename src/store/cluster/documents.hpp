@@ -18,6 +18,7 @@
 
 #include "base/clock.hpp"
 #include "store/cluster/mongo_client.hpp"
+#include "store/declared_collections.hpp"
 #include "store/documents.hpp"
 
 namespace mallard::store::cluster {
@@ -27,6 +28,7 @@ public:
     ClusterDocuments(MongoClient& client, Clock const& clock) : client_(client), clock_(clock) {}
 
     Result<void> declare(Collection const& collection) override;
+    std::vector<Collection> declared() const override { return declared_.list(); }
     Result<std::optional<bson::Document>> get(Collection const& collection, ObjectId id) const override;
     Result<std::optional<bson::Document>> find_one(Collection const& collection, Query const& query) const override;
     Result<std::vector<bson::Document>> find(Collection const& collection, Query const& query) const override;
@@ -60,6 +62,7 @@ private:
 
     MongoClient& client_;
     Clock const& clock_;
+    DeclaredCollections declared_;
     mutable std::mutex declared_mutex_;
     std::set<std::string> hintable_;  // "<collection>/<index>"
     std::set<Ttl> ttl_;

@@ -56,6 +56,12 @@ public:
                         std::function<void(std::size_t, std::optional<std::string_view>)> const& visit) override;
     Result<std::int64_t> storage_used(UserId user) const override;
 
+    Result<void> restore_messages(MailboxId mailbox, std::span<RestoredMessage const> messages) override;
+    Result<void> restore_changes(MailboxId mailbox, std::span<RestoredFlags const> flags,
+                                 UidSet const& vanished) override;
+    Result<void> restore_marks(MailboxId mailbox, Uid uid_next, ModSeq highest_modseq) override;
+    Result<void> recount_storage(UserId user) override;
+
     Result<bool> sweep() override;
     Result<CheckReport> check(bool repair, std::function<void(std::uint64_t, std::uint64_t)> const& progress) override;
 
@@ -67,6 +73,8 @@ private:
         std::int64_t size = 0;  // WildDuck's
     };
     Result<Stored> store_content(MailboxInfo const& info, NewMessage const& message);
+    Result<void> restore_message(MailboxInfo const& info, RestoredMessage const& restored);
+    Result<void> lead_thread(UserId user, NewMessage const& message);
     void undo_content(Stored const& stored, UserId user);
     Result<ThreadId> join_thread(UserId user, std::vector<std::string> const& refs, std::string_view subject);
     Result<void> add_storage(UserId user, std::int64_t by);

@@ -76,6 +76,7 @@ public:
     Result<void> erase_field(std::string_view, std::string_view) override { return {}; }
     Result<void> expire(std::string_view, std::chrono::seconds) override { return {}; }
     Result<std::vector<std::string>> keys(std::string_view) const override { return std::vector<std::string>{}; }
+    Result<std::vector<StateEntry>> entries(std::string_view) const override { return std::vector<StateEntry>{}; }
     Result<void> add_member(std::string_view, std::string_view) override { return {}; }
     Result<void> erase_member(std::string_view, std::string_view) override { return {}; }
     Result<std::vector<std::string>> members(std::string_view) const override { return std::vector<std::string>{}; }

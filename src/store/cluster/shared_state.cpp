@@ -141,6 +141,26 @@ Result<std::vector<std::string>> ClusterSharedState::keys(std::string_view prefi
     return out;
 }
 
+Result<std::vector<StateEntry>> ClusterSharedState::entries(std::string_view prefix) const {
+    std::vector<StateEntry> found;
+    MALLARD_TRY_ASSIGN(auto const names, keys(prefix));
+    for (auto const& key : names) {
+        MALLARD_TRY_ASSIGN(auto const type, redis_.command({"TYPE", key}));
+        StateEntry entry{.key = key, .fields = {}, .members = {}, .ttl = {}};
+        if (type.text == "hash") {
+            MALLARD_TRY_ASSIGN(entry.fields, hash(key));
+        } else if (type.text == "set") {
+            MALLARD_TRY_ASSIGN(entry.members, members(key));
+            std::ranges::sort(entry.members);
+        }
+        if (entry.fields.empty() && entry.members.empty()) continue;  // a counter, or gone meanwhile
+        MALLARD_TRY_ASSIGN(auto const left, redis_.command({"PTTL", key}));
+        if (left.integer >= 0) entry.ttl = std::chrono::seconds((left.integer + 999) / 1000);
+        found.push_back(std::move(entry));
+    }
+    return found;
+}
+
 Result<void> ClusterSharedState::add_member(std::string_view key, std::string_view member) {
     MALLARD_TRY(redis_.command({"SADD", key, member}));
     return {};

@@ -26,6 +26,7 @@ public:
     Result<void> erase_field(std::string_view key, std::string_view field) override;
     Result<void> expire(std::string_view key, std::chrono::seconds ttl) override;
     Result<std::vector<std::string>> keys(std::string_view prefix) const override;
+    Result<std::vector<StateEntry>> entries(std::string_view prefix) const override;
     Result<void> add_member(std::string_view key, std::string_view member) override;
     Result<void> erase_member(std::string_view key, std::string_view member) override;
     Result<std::vector<std::string>> members(std::string_view key) const override;

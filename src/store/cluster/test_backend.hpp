@@ -79,6 +79,7 @@ public:
     }
     Result<void> expire(std::string_view key, std::chrono::seconds ttl) override { return aged().expire(key, ttl); }
     Result<std::vector<std::string>> keys(std::string_view prefix) const override { return aged().keys(prefix); }
+    Result<std::vector<StateEntry>> entries(std::string_view prefix) const override { return aged().entries(prefix); }
     Result<void> add_member(std::string_view key, std::string_view member) override {
         return aged().add_member(key, member);
     }

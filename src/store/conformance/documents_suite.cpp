@@ -281,6 +281,21 @@ TEST_P(DocumentsSuite, BuildsAnIndexThatIsDeclaredLater) {
     EXPECT_FALSE(backend->documents().insert(people, person(4, "y")));
 }
 
+TEST_P(DocumentsSuite, KnowsWhatWasDeclared) {
+    std::string name = "things";
+    ASSERT_TRUE(backend->documents().declare({.name = name, .indexes = {}}));
+    ASSERT_TRUE(backend->documents().declare(people));
+    ASSERT_TRUE(backend->documents().declare(people));
+    name = "rubbish";
+    auto const declared = backend->documents().declared();
+    ASSERT_EQ(declared.size(), 2u);
+    EXPECT_EQ(declared[0].name, "things");
+    EXPECT_EQ(declared[1].name, people.name);
+    EXPECT_EQ(declared[1].role, people.role);
+    EXPECT_EQ(declared[1].indexes.size(), people.indexes.size());
+    EXPECT_EQ(declared[1].indexes[0].fields, people.indexes[0].fields);
+}
+
 TEST_P(DocumentsSuite, KeepsCollectionsApart) {
     Collection const others{.name = "people.more", .role = DatabaseRole::users, .indexes = people.indexes};
     Store store(backend->documents());

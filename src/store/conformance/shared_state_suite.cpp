@@ -41,6 +41,24 @@ TEST_P(SharedStateSuite, TakesALimitOfZeroForNone) {
     for (int i = 0; i < 3; ++i) EXPECT_TRUE(backend->state().count("c", 100, 0, seconds(1))->allowed);
 }
 
+TEST_P(SharedStateSuite, GivesHashesAndSetsWithWhatIsLeftOfTheirLives) {
+    auto& state = backend->state();
+    ASSERT_TRUE(state.set_hash("tn:b", {{"x", "1"}, {"y", "2"}}, seconds(100)));
+    ASSERT_TRUE(state.set_hash("tn:a", {{"x", "1"}}));
+    ASSERT_TRUE(state.add_member("tn:set", "two"));
+    ASSERT_TRUE(state.add_member("tn:set", "one"));
+    ASSERT_TRUE(state.count("tn:counter", 1, 5, seconds(120)));
+    ASSERT_TRUE(state.set_hash("other", {{"x", "1"}}));
+    backend->clock().advance(40'000);
+    auto const entries = state.entries("tn:");
+    ASSERT_TRUE(entries) << entries.error().message;
+    std::vector<StateEntry> const wanted = {
+        {.key = "tn:a", .fields = {{"x", "1"}}, .members = {}, .ttl = {}},
+        {.key = "tn:b", .fields = {{"x", "1"}, {"y", "2"}}, .members = {}, .ttl = seconds(60)},
+        {.key = "tn:set", .fields = {}, .members = {"one", "two"}, .ttl = {}}};
+    EXPECT_EQ(*entries, wanted);
+}
+
 TEST_P(SharedStateSuite, ForgetsACounterThatIsErased) {
     auto& state = backend->state();
     ASSERT_TRUE(state.count("c", 5, 5, seconds(120)));

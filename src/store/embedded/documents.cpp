@@ -71,16 +71,7 @@ Result<void> EmbeddedDocuments::declare(Collection const& collection) {
         MALLARD_TRY_ASSIGN(auto const built, engine_.get(table_meta, marker_of(collection.name, index.name)));
         if (!built || *built != fingerprint(index)) MALLARD_TRY(build_index(collection, index));
     }
-    OwnedCollection owned{std::string(collection.name), {}};
-    for (auto const& index : collection.indexes)
-        owned.indexes.push_back({std::string(index.name),
-                                 {index.fields.begin(), index.fields.end()},
-                                 index.unique,
-                                 index.sparse,
-                                 std::string(index.ttl_field)});
-    std::lock_guard lock(declared_mutex_);
-    std::erase_if(declared_, [&](auto const& known) { return known.name == owned.name; });
-    declared_.push_back(std::move(owned));
+    declared_.note(collection);
     return {};
 }
 
@@ -311,16 +302,7 @@ Result<bool> EmbeddedDocuments::erase(Collection const& collection, ObjectId id)
 }
 
 Result<bool> EmbeddedDocuments::sweep() {
-    std::vector<OwnedCollection> declared;
-    {
-        std::lock_guard lock(declared_mutex_);
-        declared = declared_;
-    }
-    for (auto const& owned : declared) {
-        Collection collection{.name = owned.name};
-        for (auto const& index : owned.indexes)
-            collection.indexes.push_back(
-                {index.name, {index.fields.begin(), index.fields.end()}, index.unique, index.sparse, index.ttl_field});
+    for (auto const& collection : declared_.list()) {
         for (auto const& index : collection.indexes) {
             if (index.ttl_field.empty()) continue;
             std::vector<ObjectId> gone;

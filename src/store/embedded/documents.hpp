@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "kv/engine.hpp"
+#include "store/declared_collections.hpp"
 #include "store/documents.hpp"
 
 namespace mallard::store::embedded {
@@ -20,6 +21,7 @@ public:
     EmbeddedDocuments(kv::Engine& engine, Clock const& clock) : engine_(engine), clock_(clock) {}
 
     Result<void> declare(Collection const& collection) override;
+    std::vector<Collection> declared() const override { return declared_.list(); }
     Result<std::optional<bson::Document>> get(Collection const& collection, ObjectId id) const override;
     Result<std::optional<bson::Document>> find_one(Collection const& collection, Query const& query) const override;
     Result<std::vector<bson::Document>> find(Collection const& collection, Query const& query) const override;
@@ -32,16 +34,6 @@ public:
     Result<bool> sweep();
 
 private:
-    struct OwnedIndex {
-        std::string name;
-        std::vector<std::string> fields;
-        bool unique, sparse;
-        std::string ttl_field;
-    };
-    struct OwnedCollection {
-        std::string name;
-        std::vector<OwnedIndex> indexes;
-    };
     class KeyLocks;
     using Stripes = std::array<std::mutex, 256>;
 
@@ -57,8 +49,7 @@ private:
 
     kv::Engine& engine_;
     Clock const& clock_;
-    mutable std::mutex declared_mutex_;
-    std::vector<OwnedCollection> declared_;
+    DeclaredCollections declared_;
     Stripes id_stripes_;
     Stripes key_stripes_;
 };

@@ -60,6 +60,12 @@ public:
                         std::function<void(std::size_t, std::optional<std::string_view>)> const& visit) override;
     Result<std::int64_t> storage_used(UserId user) const override;
 
+    Result<void> restore_messages(MailboxId mailbox, std::span<RestoredMessage const> messages) override;
+    Result<void> restore_changes(MailboxId mailbox, std::span<RestoredFlags const> flags,
+                                 UidSet const& vanished) override;
+    Result<void> restore_marks(MailboxId mailbox, Uid uid_next, ModSeq highest_modseq) override;
+    Result<void> recount_storage(UserId user) override;
+
     Result<bool> sweep() override;
     Result<CheckReport> check(bool repair, std::function<void(std::uint64_t, std::uint64_t)> const& progress) override;
 

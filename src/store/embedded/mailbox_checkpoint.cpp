@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "store/embedded/codec.hpp"
+#include "store/embedded/mailbox_edit.hpp"
 #include "store/embedded/mailbox_open.hpp"
 #include "store/embedded/tables.hpp"
 
@@ -14,25 +15,6 @@ namespace {
 // which clients know to take (RFC 7162 §3.2.10.1).
 constexpr std::size_t vanished_records_max = 256;
 constexpr std::size_t vanished_ranges_max = 16'384;
-
-// All UIDs below uid_next that are not there: never fewer than have vanished.
-UidSet absent(MailboxIndex const& index) {
-    UidSet uids;
-    Uid next = 1;
-    for (auto const& chunk : index.chunks) {
-        if (chunk->last() - chunk->first() + 1 == chunk->size()) {  // none is absent between its ends
-            if (chunk->first() > next) uids.add(next, chunk->first() - 1);
-            next = chunk->last() + 1;
-            continue;
-        }
-        for (Row const& row : chunk->rows()) {
-            if (row.uid > next) uids.add(next, row.uid - 1);
-            next = row.uid + 1;
-        }
-    }
-    if (next < index.uid_next) uids.add(next, index.uid_next - 1);
-    return uids;
-}
 
 }  // namespace
 
@@ -53,7 +35,12 @@ Result<void> OpenMailbox::checkpoint() {
         bytes = journal_bytes_;
         touched = journal_touched_;
     }
-    auto const written = write_checkpoint(*index, from, saved);
+    auto const written = [&]() -> Result<void> {
+        kv::WriteBatch batch;
+        MALLARD_TRY(put_checkpoint(*index, from, saved, batch));
+        MALLARD_TRY(compact_vanished(*index, batch));
+        return engine_.commit(batch, kv::Durability::async);  // a later sync carries it; until then the journal stands
+    }();
     std::lock_guard const lock(mutex_);
     checkpointing_ = false;
     settled_.notify_all();
@@ -70,9 +57,8 @@ Result<void> OpenMailbox::checkpoint() {
     return {};
 }
 
-Result<void> OpenMailbox::write_checkpoint(MailboxIndex const& index, ModSeq journal_from,
-                                           std::map<Uid, std::weak_ptr<Chunk const>> const& saved) {
-    kv::WriteBatch batch;
+Result<void> OpenMailbox::put_checkpoint(MailboxIndex const& index, ModSeq journal_from, Saved const& saved,
+                                         kv::WriteBatch& batch) const {
     auto stale = saved.begin();
     for (auto const& chunk : index.chunks) {
         Uid const first = chunk->first();
@@ -89,12 +75,34 @@ Result<void> OpenMailbox::write_checkpoint(MailboxIndex const& index, ModSeq jou
     auto const journal =
         engine_.scan(table_journal, {key_of(id_, journal_from + 1), key_of(id_, index.highest_modseq + 1)});
     for (; journal->valid(); journal->next()) batch.erase(table_journal, journal->key());
-    MALLARD_TRY(journal->status());
-    MALLARD_TRY(compact_vanished(index, batch));
-    return engine_.commit(batch, kv::Durability::async);  // a later sync carries it; until then the journal stands
+    return journal->status();
 }
 
-Result<void> OpenMailbox::compact_vanished(MailboxIndex const& index, kv::WriteBatch& batch) {
+Result<void> OpenMailbox::replace(MakeNext const& change) {
+    std::unique_lock lock(mutex_);
+    settled_.wait(lock, [&] { return on_their_way_.empty() && !checkpointing_ && !closing_; });
+    if (gone_) return fail(ErrorKind::not_found, "This mailbox does not exist");
+    if (poisoned_) return fail(ErrorKind::unavailable, "The mailbox could not be written, try again");
+    MALLARD_TRY(load());
+    kv::WriteBatch batch;
+    MALLARD_TRY_ASSIGN(auto const next, change(published_, batch));
+    if (next == published_) return {};
+    MALLARD_TRY(put_checkpoint(*next, checkpoint_modseq_, saved_, batch));
+    if (auto const committed = engine_.commit(batch, kv::Durability::sync); !committed) {
+        poisoned_ = true;
+        return committed;
+    }
+    rows_open_ += std::int64_t{next->size()} - std::int64_t{published_->size()};
+    head_ = published_ = next;
+    saved_.clear();
+    for (auto const& chunk : next->chunks) saved_[chunk->first()] = chunk;
+    checkpoint_modseq_ = next->highest_modseq;
+    journal_records_ = journal_bytes_ = journal_touched_ = 0;
+    note_journal();
+    return {};
+}
+
+Result<void> OpenMailbox::compact_vanished(MailboxIndex const& index, kv::WriteBatch& batch) const {
     auto const cursor =
         engine_.scan(table_vanished, {key_of(id_, std::uint64_t{0}), key_of(id_, index.highest_modseq + 1)});
     std::vector<std::string> keys;
@@ -110,7 +118,7 @@ Result<void> OpenMailbox::compact_vanished(MailboxIndex const& index, kv::WriteB
 
     UidSet melted;
     if (ranges.size() > vanished_ranges_max) {
-        melted = absent(index);
+        melted = absent_uids(index);
     } else {
         std::ranges::sort(ranges, {}, &RangeSet::Range::first);
         for (auto const& range : ranges) melted.add(range.first, range.last);

@@ -34,6 +34,24 @@ bool change_row_flags(Row& row, FlagMode mode, std::uint8_t system, KeywordBits 
     return row.system != system_before || !(row.keywords == keywords_before);
 }
 
+UidSet absent_uids(MailboxIndex const& index) {
+    UidSet uids;
+    Uid next = 1;
+    for (auto const& chunk : index.chunks) {
+        if (chunk->last() - chunk->first() + 1 == chunk->size()) {  // none is absent between its ends
+            if (chunk->first() > next) uids.add(next, chunk->first() - 1);
+            next = chunk->last() + 1;
+            continue;
+        }
+        for (Row const& row : chunk->rows()) {
+            if (row.uid > next) uids.add(next, row.uid - 1);
+            next = row.uid + 1;
+        }
+    }
+    if (next < index.uid_next) uids.add(next, index.uid_next - 1);
+    return uids;
+}
+
 IndexEdit::IndexEdit(MailboxIndex const& base)
     : next_(std::make_shared<MailboxIndex>(base)), owned_(base.chunks.size()) {}
 
@@ -83,6 +101,31 @@ void IndexEdit::append(std::span<Row const> rows) {
         chunk.insert(chunk.end(), rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(n));
         rows = rows.subspan(n);
     }
+}
+
+void IndexEdit::put(Row const& row) {
+    std::size_t const count = next_->chunks.size();
+    if (count == 0 || row.uid > last(count - 1)) return append({&row, 1});
+    std::size_t low = 0, high = count;  // the last chunk that begins at or below it, else the first
+    while (high - low > 1) {
+        std::size_t const middle = (low + high) / 2;
+        (first(middle) <= row.uid ? low : high) = middle;
+    }
+    Rows& rows = own(low);
+    ++touched_;
+    auto const at = std::ranges::lower_bound(rows, row.uid, {}, &Row::uid);
+    if (at != rows.end() && at->uid == row.uid) {
+        *at = row;
+        return;
+    }
+    rows.insert(at, row);
+    if (rows.size() <= chunk_rows_max) return;
+    auto const middle = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);  // too many: in two
+    auto upper = std::make_unique<Rows>(middle, rows.end());
+    rows.erase(middle, rows.end());
+    auto const place = static_cast<std::ptrdiff_t>(low) + 1;
+    owned_.insert(owned_.begin() + place, std::move(upper));
+    next_->chunks.emplace(next_->chunks.begin() + place);
 }
 
 void IndexEdit::merge_tail() {

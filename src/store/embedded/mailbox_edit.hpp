@@ -18,6 +18,7 @@ public:
     MailboxIndex& index() { return *next_; }  // info, keywords, uid_next, highest_modseq: set them freely
     void apply(Change const& change, ModSeq modseq);
     void append(std::span<Row const> rows);             // ascending, above all that are there
+    void put(Row const& row);                           // in the place of that UID, or between its neighbours
     void adopt(std::shared_ptr<Chunk const> chunk);     // a checkpoint's, as it is; above all that are there
     std::uint64_t touched() const { return touched_; }  // rows changed or added so far
 
@@ -40,6 +41,9 @@ private:
     std::vector<std::unique_ptr<Rows>> owned_;  // by chunk number: becomes a chunk at the end; nullptr: shared
     std::uint64_t touched_ = 0;
 };
+
+// All UIDs below uid_next that are not there: never fewer than have vanished.
+UidSet absent_uids(MailboxIndex const& index);
 
 // Sets flags as a change says; true: they are different now.
 bool change_row_flags(Row& row, FlagMode mode, std::uint8_t system, KeywordBits keywords);

@@ -62,6 +62,11 @@ public:
     // gone.
     Result<void> remove(std::function<Result<void>(MailboxIndex const&)> const& commit);
 
+    // Alone with the mailbox: puts in its place what `change` makes of it, as a checkpoint, in one commit with what it
+    // puts into the batch. It gives back what it was given when there is nothing to do.
+    using MakeNext = std::function<Result<Snapshot>(Snapshot const&, kv::WriteBatch&)>;
+    Result<void> replace(MakeNext const& change);
+
     bool spent();  // poisoned, and the last of its changes has come back: to be opened anew
     bool wants_checkpoint() const { return wants_checkpoint_; }
     // Writes the chunks that changed and drops the journal up to here.
@@ -69,9 +74,10 @@ public:
 
 private:
     Result<void> load();
-    Result<void> write_checkpoint(MailboxIndex const& index, ModSeq journal_from,
-                                  std::map<Uid, std::weak_ptr<Chunk const>> const& saved);
-    Result<void> compact_vanished(MailboxIndex const& index, kv::WriteBatch& batch);
+    using Saved = std::map<Uid, std::weak_ptr<Chunk const>>;
+    Result<void> put_checkpoint(MailboxIndex const& index, ModSeq journal_from, Saved const& saved,
+                                kv::WriteBatch& batch) const;
+    Result<void> compact_vanished(MailboxIndex const& index, kv::WriteBatch& batch) const;
     void publish_ready();
     void note_journal();
 
@@ -92,7 +98,7 @@ private:
     // What a reader of the disk would have to replay.
     ModSeq checkpoint_modseq_ = 1;
     std::uint64_t journal_records_ = 0, journal_bytes_ = 0, journal_touched_ = 0;
-    std::map<Uid, std::weak_ptr<Chunk const>> saved_;  // chunks on disk, by their first uid
+    Saved saved_;  // chunks on disk, by their first uid
     bool checkpointing_ = false;
     std::atomic<bool> wants_checkpoint_ = false;
 };

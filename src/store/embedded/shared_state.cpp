@@ -244,6 +244,24 @@ Result<std::vector<std::string>> EmbeddedSharedState::keys(std::string_view pref
     return found;
 }
 
+Result<std::vector<StateEntry>> EmbeddedSharedState::entries(std::string_view prefix) const {
+    std::vector<StateEntry> found;
+    TimeMs const now = clock_.now();
+    for (auto const& shard : shards_) {
+        std::lock_guard lock(shard.mutex);
+        for (auto const& [key, entry] : shard.hashes) {
+            if (!std::string_view(key).starts_with(prefix) || !live(entry.ends)) continue;
+            auto& out = found.emplace_back(StateEntry{.key = key, .fields = entry.fields, .members = {}, .ttl = {}});
+            if (entry.ends != 0) out.ttl = seconds_until(entry.ends, now);
+        }
+        for (auto const& [key, set] : shard.sets)
+            if (std::string_view(key).starts_with(prefix) && !set.empty())
+                found.push_back({.key = key, .fields = {}, .members = {set.begin(), set.end()}, .ttl = {}});
+    }
+    std::ranges::sort(found, {}, &StateEntry::key);
+    return found;
+}
+
 Result<void> EmbeddedSharedState::add_member(std::string_view key, std::string_view member) {
     auto& shard = shard_of(key);
     std::lock_guard write_lock(shard.write_mutex);

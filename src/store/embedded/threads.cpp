@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "store/embedded/codec.hpp"
@@ -61,6 +62,26 @@ Result<ThreadId> Threads::join(UserId user, std::vector<std::string> const& refs
         stripe.recent[keys[i]] = *thread;
     }
     return *thread;
+}
+
+Result<void> Threads::lead(UserId user, std::vector<std::string> const& refs, std::string_view subject, ThreadId thread,
+                           TimeMs joined, kv::WriteBatch& batch) {
+    auto const day = static_cast<std::uint64_t>(std::clamp<TimeMs>(joined, 0, clock_.now()) / day_ms);
+    if (day + lifetime_days < static_cast<std::uint64_t>(clock_.now() / day_ms)) return {};
+    Stripe& stripe = stripes_[std::hash<UserId>{}(user) % stripes_.size()];
+    std::lock_guard const lock(stripe.mutex);
+    stripe.recent.clear();
+    for (auto const& ref : refs) {
+        auto const key = thread_key(user, ref, subject);
+        MALLARD_TRY_ASSIGN(auto const stored, engine_.get(table_thread, key));
+        ByteReader in(stored ? *stored : std::string_view{});
+        in.id();
+        if (std::uint64_t const known = in.varint(); in.ok() && known > day) continue;
+        std::string value(thread.view());
+        put_varint(value, day);
+        batch.put(table_thread, key, value);
+    }
+    return {};
 }
 
 Result<void> Threads::expire() {

@@ -24,6 +24,10 @@ public:
     Result<ThreadId> join(UserId user, std::vector<std::string> const& refs, std::string_view subject,
                           kv::WriteBatch& batch);
 
+    // Leads the references to this thread, which a message of that time has joined.
+    Result<void> lead(UserId user, std::vector<std::string> const& refs, std::string_view subject, ThreadId thread,
+                      TimeMs joined, kv::WriteBatch& batch);
+
     // Forgets threads that are over, a bounded number of rows per call, going round.
     Result<void> expire();
 
