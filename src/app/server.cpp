@@ -159,6 +159,7 @@ Result<void> Server::listen(std::string_view port_key, std::string refusal, net:
     if (config.service != "api" && settings_.flag(config.service + ".useProxy")) config.proxy_from = {"*"};
     config.connections_max = static_cast<std::size_t>(settings_.integer("server.connectionsMax"));
     config.connections_per_address_max = static_cast<std::size_t>(settings_.integer("server.connectionsPerAddressMax"));
+    config.handshake_timeout = std::chrono::seconds(settings_.integer("server.handshakeTimeout"));
     config.refusal = std::move(refusal);
     MALLARD_TRY(net_->listen(config, std::move(handler)));
     metrics::gauge("wildduck_service_up", {{"service", config.service}}).set(1);
@@ -184,6 +185,7 @@ Result<void> Server::listen_imap() {
     config.vendor = s.text("imap.vendor");
     config.login_timeout = std::chrono::seconds(s.integer("imap.loginTimeout"));
     config.idle_timeout = std::chrono::seconds(s.integer("imap.idleTimeout"));
+    config.command_timeout = std::chrono::seconds(s.integer("imap.commandTimeout"));
     config.allow_plaintext = s.flag("auth.allow_plaintext");
     auto const handler =
         imap::make_handler(config, *core_->mailboxes, *core_->accounts, core_->store->events(), core_->clock, *net_);
@@ -200,6 +202,8 @@ Result<void> Server::listen_pop3() {
     if (!s.flag("pop3.disableVersionString")) config.implementation = "Mallard-v" MALLARD_VERSION;
     config.plaintext_allowed = s.flag("auth.allow_plaintext");
     config.messages_max = static_cast<std::size_t>(s.integer("pop3.maxMessages"));
+    config.login_timeout = std::chrono::seconds(s.integer("pop3.loginTimeout"));
+    config.idle_timeout = std::chrono::seconds(s.integer("pop3.idleTimeout"));
     auto const handler =
         pop3::make_pop3_handler(config, *core_->accounts, *core_->mailboxes, core_->store->state(), *net_);
     std::string const refusal = "-ERR [SYS/TEMP] Too many connections\r\n";
@@ -215,6 +219,8 @@ Result<void> Server::listen_lmtp() {
     config.banner = s.text("lmtp.banner");
     config.starttls = !s.flag("lmtp.disableSTARTTLS");
     config.message_bytes_max = megabytes(s, "lmtp.maxMB");
+    config.idle_timeout = std::chrono::seconds(s.integer("lmtp.idleTimeout"));
+    config.data_timeout = std::chrono::seconds(s.integer("lmtp.dataTimeout"));
     return listen("lmtp.port", "421 4.3.2 Too many connections\r\n",
                   lmtp::make_lmtp_handler(config, *core_->delivery, *net_));
 }
@@ -231,6 +237,9 @@ Result<void> Server::listen_api() {
     config.pop3_max_messages = s.integer("pop3.maxMessages");
     config.imap_max_connections = s.integer("imap.maxConnections");
     http_.pool_of = pool_of;
+    http_.header_timeout = std::chrono::seconds(s.integer("api.headerTimeout"));
+    http_.body_timeout = http_.write_timeout = std::chrono::seconds(s.integer("api.bodyTimeout"));
+    http_.idle_timeout = std::chrono::seconds(s.integer("api.idleTimeout"));
     // An upload as JSON carries the message as base64.
     http_.limits.body_bytes_max = megabytes(s, "imap.maxMB") * 3 / 2 + http_.limits.header_bytes_max;
     api_ = api::make_handler(
