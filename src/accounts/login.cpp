@@ -340,7 +340,7 @@ void tell(Credentials const& credentials, Result<Login> const& login) {
 std::optional<Login> Accounts::try_cached(Credentials const& credentials) {
     if (credentials.password.empty()) return std::nullopt;
     auto login = impl_->logins.find(impl_->logins.digest(credentials));
-    if (login) count(credentials, "success");
+    if (login) tell(credentials, *login);
     return login;
 }
 

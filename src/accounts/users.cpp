@@ -283,7 +283,8 @@ Result<User> Accounts::update(UserId id, UserPatch const& patch) {
     if (patch.imap_max_connections) MALLARD_TRY(self.state.erase_field("lim:imap", id.hex()));
     if (patch.password) (void)self.log_event(id, {.action = "password change", .result = "success"});
     if (patch.disable_2fa.value_or(false)) (void)self.log_event(id, {.action = "disable 2fa"});
-    if (patch.password || suspends) self.log_out(id, std::string(logged_out_because));
+    // Deviation: WildDuck lets the sessions of a user whom it disables go on (protocols.md §1.16).
+    if (patch.password || suspends || patch.disabled.value_or(false)) self.log_out(id, std::string(logged_out_because));
     return user_from(after);
 }
 

@@ -204,8 +204,8 @@ Result<void> Server::listen_pop3() {
     config.messages_max = static_cast<std::size_t>(s.integer("pop3.maxMessages"));
     config.login_timeout = std::chrono::seconds(s.integer("pop3.loginTimeout"));
     config.idle_timeout = std::chrono::seconds(s.integer("pop3.idleTimeout"));
-    auto const handler =
-        pop3::make_pop3_handler(config, *core_->accounts, *core_->mailboxes, core_->store->state(), *net_);
+    auto const handler = pop3::make_pop3_handler(config, *core_->accounts, *core_->mailboxes, core_->store->state(),
+                                                 core_->store->events(), *net_);
     std::string const refusal = "-ERR [SYS/TEMP] Too many connections\r\n";
     MALLARD_TRY(listen("pop3.port", refusal, handler));
     return listen("pop3.starttlsPort", refusal, handler);

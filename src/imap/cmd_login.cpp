@@ -42,18 +42,15 @@ Outcome log_in(Session& session, accounts::Credentials const& credentials, bool 
     auto& accounts = session.services().accounts;
     auto cached = session.take_cached_login();
     auto result = cached ? Result<accounts::Login>(std::move(*cached)) : accounts.authenticate(credentials);
-    if (!result) {
-        log(LogLevel::info, session.log_context(), "Login failed",
-            {{"username", imap_proto::printable(credentials.username)}, {"reason", result.error().message}});
-        return refused(result.error(), login);
-    }
+    if (!result) return refused(result.error(), login);
     if (auto opened = accounts.session_opened(result->user, "imap"); !opened) {
         if (opened.error().kind == ErrorKind::limit) return no("ALERT", "Too many simultaneous connections.");
         return no(opened.error());
     }
     session.logged_in(*result);
-    log(LogLevel::info, session.log_context(), "Logged in",
-        {{"username", result->username}, {"source", result->source}});
+    // Who was disabled or deleted between the reading of the password and the subscription is told by no event.
+    auto const account = accounts.get(result->user);
+    if (!account || !*account || (*account)->disabled || (*account)->suspended) session.end("Authentication required");
     return ok(fmt::format("{} authenticated", imap_proto::printable(credentials.username)));
 }
 

@@ -60,15 +60,8 @@ net::Async<Result<bool>> drop_literal(net::Connection& connection, LiteralMarker
 
 }  // namespace
 
-net::Async<Result<void>> flush(net::Connection& connection, std::string& pending) {
-    if (pending.empty()) co_return Result<void>();
-    std::string const bytes = std::move(pending);
-    pending = std::string();
-    co_return co_await connection.write(bytes);
-}
-
-net::Async<Result<Incoming>> read_command(net::Connection& connection, Session const& session, ImapConfig const& config,
-                                          std::string& pending) {
+net::Async<Result<Incoming>> read_command(net::Dialogue& dialogue, Session const& session, ImapConfig const& config) {
+    net::Connection& connection = dialogue.connection;
     Incoming out;
     std::size_t line_bytes = 0;
     bool first = true;
@@ -106,8 +99,8 @@ net::Async<Result<Incoming>> read_command(net::Connection& connection, Session c
             continue;
         }
         if (marker->synchronizing) {
-            pending += "+ Go ahead\r\n";
-            if (auto written = co_await flush(connection, pending); !written)
+            dialogue.pending += "+ Go ahead\r\n";
+            if (auto written = co_await dialogue.flush(config.write_timeout); !written)
                 co_return std::unexpected(written.error());
         }
         if (auto read = co_await read_literal(connection, *marker, config, out.raw); !read) {

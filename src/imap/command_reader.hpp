@@ -7,7 +7,7 @@
 
 #include "imap/session.hpp"
 #include "imap_proto/command.hpp"
-#include "net/connection.hpp"
+#include "net/line_server.hpp"
 
 namespace mallard::imap {
 
@@ -19,11 +19,7 @@ struct Incoming {
     bool close = false;              // what follows cannot be understood any more
 };
 
-// `pending` holds replies not yet written; they go out before a continuation request. Errors end the connection.
-net::Async<Result<Incoming>> read_command(net::Connection& connection, Session const& session, ImapConfig const& config,
-                                          std::string& pending);
-
-// Writes what is pending, and frees it.
-net::Async<Result<void>> flush(net::Connection& connection, std::string& pending);
+// Replies not yet written go out before a continuation request. Errors end the connection.
+net::Async<Result<Incoming>> read_command(net::Dialogue& dialogue, Session const& session, ImapConfig const& config);
 
 }  // namespace mallard::imap

@@ -211,12 +211,47 @@ TEST_F(ImapServerTest, NamesSessionUserAndAddressInItsLogButNoPassword) {
     std::string const said{std::istreambuf_iterator<char>(file), {}};
     std::filesystem::remove(path);
     std::string const user = accounts_.authenticate({.username = "alice", .password = "secret"})->user.hex();
-    for (std::string_view const line : {"Logged in", "Command refused"}) {
+    for (std::string_view const line : {"[AUTHOK] alice", "Command refused"}) {
         std::size_t const at = said.find(line);
         ASSERT_NE(at, std::string::npos) << said;
         EXPECT_TRUE(said.substr(at, said.find('\n', at) - at).contains("user=" + user + " ip=127.0.0.1")) << said;
     }
     EXPECT_FALSE(said.contains("secret")) << said;
+}
+
+TEST_F(ImapServerTest, TellsOfALoginInOneLine) {
+    listen();
+    std::string const path = testing::TempDir() + "imap_log_" + random_hex(6);
+    ASSERT_TRUE(log_start({.level = LogLevel::info, .file = path}));
+    for (int i = 0; i < 2; ++i) log_in();  // the second one from memory
+    Client guesser = connect();
+    guesser.send("a LOGIN alice guess\r\n");
+    EXPECT_EQ(guesser.read_line(), "a NO [AUTHENTICATIONFAILED] Invalid credentials\r\n");
+    ASSERT_TRUE(log_start({.level = LogLevel::off}));
+    std::ifstream file(path);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    std::filesystem::remove(path);
+    ASSERT_EQ(lines.size(), 3u);
+    EXPECT_TRUE(lines[0].contains("[AUTHOK] alice")) << lines[0];
+    EXPECT_TRUE(lines[1].contains("[AUTHOK] alice")) << lines[1];
+    EXPECT_TRUE(lines[2].contains("[AUTHFAIL] alice")) << lines[2];
+}
+
+TEST_F(ImapServerTest, EndsTheSessionsOfWhoIsDisabledOrDeleted) {
+    listen();
+    auto const user = accounts_.find_by_username("alice").value()->id;
+    Client waiting = log_in();
+    Client idle = log_in();
+    idle.send("i IDLE\r\n");
+    idle.read_line();
+    ASSERT_TRUE(accounts_.update(user, {.disabled = true}));
+    EXPECT_EQ(waiting.read_to_end(), "* BYE Authentication required\r\n");
+    EXPECT_EQ(idle.read_to_end(), "* BYE Authentication required\r\n");
+    ASSERT_TRUE(accounts_.update(user, {.disabled = false}));
+    Client later = log_in();
+    ASSERT_TRUE(accounts_.erase(user));
+    EXPECT_EQ(later.read_to_end(), "* BYE Account was deleted\r\n");
 }
 
 TEST_F(ImapServerTest, CountsTheSessionsOfAUser) {

@@ -123,6 +123,7 @@ public:
     std::size_t errors() const { return errors_; }  // BAD replies so far
     bool tls() const { return tls_; }
     bool wants_tls() const { return wants_tls_; }
+    void end(std::string reason) { watch_.notify({store::Event::Kind::logout, user_, {}, std::move(reason)}); }
     void tls_started() { tls_ = true, wants_tls_ = false; }
     bool password_allowed() const { return tls_ || services_.config.allow_plaintext; }
     std::string const& id() const { return id_; }

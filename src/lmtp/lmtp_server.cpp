@@ -6,14 +6,17 @@
 #include <memory>
 
 #include "lmtp/session.hpp"
-#include "net/connection.hpp"
+#include "net/line_server.hpp"
 #include "net/workers.hpp"
 
 namespace mallard::lmtp {
 
 namespace {
 
-constexpr std::size_t held_reply_bytes_max = 64 * 1024;
+std::string this_machine() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 && name[0] ? name.data() : "localhost";
+}
 
 struct Service {
     LmtpConfig config;
@@ -21,99 +24,83 @@ struct Service {
     net::Server& server;
 };
 
-std::string this_machine() {
-    std::array<char, 256> name{};
-    return ::gethostname(name.data(), name.size() - 1) == 0 && name[0] ? name.data() : "localhost";
+class Lines final : public net::LineSession {
+public:
+    Lines(std::shared_ptr<Service const> service, net::Stream const& stream)
+        : service_(std::move(service)),
+          session_(service_->config, service_->delivery, {stream.peer_address(), stream.tls().active},
+                   service_->server.tls() != nullptr) {}
+
+    std::string greeting() override { return session_.greeting(); }
+    std::chrono::milliseconds patience() const override { return service_->config.idle_timeout; }
+    std::chrono::milliseconds write_timeout() const override { return service_->config.idle_timeout; }
+    net::Async<Result<net::After>> command(net::Dialogue& dialogue) override;
+    void tls_started() override { session_.tls_started(); }
+    std::string timed_out() const override { return session_.timeout(); }
+    std::string shutting_down() const override { return session_.shutdown(); }
+    LogContext log_context() const override { return session_.log_context(); }
+
+private:
+    net::Async<Answer> execute(std::string_view line);
+    net::Async<Result<std::string>> take_message(net::Connection& connection);
+
+    std::shared_ptr<Service const> service_;
+    Session session_;
+};
+
+net::Async<Answer> Lines::execute(std::string_view line) {
+    if (auto answer = session_.try_execute(line)) co_return std::move(*answer);
+    co_return co_await service_->server.workers().call(net::Pool::commands, [&] { return session_.execute(line); });
 }
 
 // DATA: from the 354 to the replies. An error ends the connection.
-net::Async<Result<std::string>> take_message(Service& service, net::Connection& connection, Session& session) {
-    connection.expires_after(service.config.data_timeout);
-    Spool& spool = session.incoming().spool;
+net::Async<Result<std::string>> Lines::take_message(net::Connection& connection) {
+    connection.expires_after(service_->config.data_timeout);
+    Spool& spool = session_.incoming().spool;
     // too_large, or a spool that failed (io): all was read and dropped, and the recipients are told.
-    auto received = co_await connection.read_dot_data(service.config.message_bytes_max, spool);
+    auto received = co_await connection.read_dot_data(service_->config.message_bytes_max, spool);
     if (!received && received.error().kind != ErrorKind::too_large && received.error().kind != ErrorKind::io)
         co_return std::unexpected(std::move(received).error());
-    net::Workers& workers = service.server.workers();
     // A large message is mapped, parsed and stored where few of them can be worked on at a time.
-    net::Pool const pool = session.is_large() ? net::Pool::long_work : net::Pool::commands;
-    std::string replies = co_await workers.call(pool, [&] {
+    net::Pool const pool = session_.is_large() ? net::Pool::long_work : net::Pool::commands;
+    co_return co_await service_->server.workers().call(pool, [&] {
         if (received) received = spool.finish();
-        return session.deliver(received);
+        return session_.deliver(received);
     });
-    connection.expires_after(service.config.idle_timeout);  // however long the store took: the peer has its time
-    co_return replies;
 }
 
-net::Async<Result<void>> start_tls(Service& service, net::Connection& connection, Session& session) {
-    auto const context = service.server.tls();
-    if (!context) co_return fail(ErrorKind::not_supported, "there is no certificate");
-    connection.drop_buffered_input();  // what was sent in clear behind STARTTLS counts for nothing (CVE-2011-0411)
-    auto started = co_await connection.stream().start_tls(*context);
-    if (started) session.tls_started();
-    co_return started;
-}
-
-net::Async<Answer> execute(Service& service, Session& session, std::string_view line) {
-    if (auto answer = session.try_execute(line)) co_return std::move(*answer);
-    co_return co_await service.server.workers().call(net::Pool::commands, [&] { return session.execute(line); });
-}
-
-// One line and what follows from it. `out` collects replies while the peer's next command is already here (RFC 2920).
-net::Async<Result<void>> one_command(Service& service, net::Connection& connection, Session& session, std::string& out,
-                                     bool& open) {
-    connection.expires_after(service.config.idle_timeout);
-    auto line = co_await connection.read_line(smtp::command_line_bytes_max, net::LineEnd::crlf);
+net::Async<Result<net::After>> Lines::command(net::Dialogue& dialogue) {
+    auto line = co_await dialogue.connection.read_line(smtp::command_line_bytes_max, net::LineEnd::crlf);
     if (!line && line.error().kind != ErrorKind::too_large) co_return std::unexpected(std::move(line).error());
-    Answer answer = line ? co_await execute(service, session, *line) : session.line_too_long();
-    out += answer.reply;
-    open = answer.next != Next::close;
-    bool const must_write = answer.next != Next::command || !connection.has_buffered_input();
-    if (must_write || out.size() > held_reply_bytes_max) {
-        auto written = co_await connection.write(out);
-        out.clear();
-        if (!written) co_return written;
-    }
-    if (answer.next == Next::data) {
-        auto replies = co_await take_message(service, connection, session);
+    Answer answer = line ? co_await execute(*line) : session_.line_too_long();
+    auto written = co_await dialogue.reply({std::move(answer.reply), {}}, write_timeout());
+    if (written && answer.next == Next::data) {
+        written = co_await dialogue.flush(write_timeout());
+        if (!written) co_return std::unexpected(std::move(written).error());
+        auto replies = co_await take_message(dialogue.connection);
         if (!replies) co_return std::unexpected(std::move(replies).error());
-        out += *replies;
-        if (connection.has_buffered_input()) co_return Result<void>{};
-        auto written = co_await connection.write(out);
-        out.clear();
-        co_return written;
+        written = co_await dialogue.reply({std::move(*replies), {}}, write_timeout());
     }
-    if (answer.next == Next::starttls) co_return co_await start_tls(service, connection, session);
-    co_return Result<void>{};
+    if (!written) co_return std::unexpected(std::move(written).error());
+    switch (answer.next) {
+        case Next::close: co_return net::After::close;
+        case Next::starttls: co_return net::After::starttls;
+        case Next::command:
+        case Next::data: break;
+    }
+    co_return net::After::next_command;
 }
 
-net::Async<void> serve(std::shared_ptr<Service> service, std::shared_ptr<net::Connection> connection) {
-    net::Stream& stream = connection->stream();
-    Session session(service->config, service->delivery, {stream.peer_address(), stream.tls().active},
-                    service->server.tls() != nullptr);
-    log(LogLevel::debug, session.log_context(), "connected");
-    connection->expires_after(service->config.idle_timeout);
-    Result<void> outcome = co_await connection->write(session.greeting());
-    std::string out;
-    bool open = true;
-    while (outcome && open && !service->server.draining())
-        outcome = co_await one_command(*service, *connection, session, out, open);
-
-    if (open && service->server.draining()) out += session.shutdown();
-    if (!outcome && outcome.error().kind == ErrorKind::timeout) out += session.timeout();
-    if (!out.empty()) {
-        connection->expires_after(std::chrono::seconds(1));
-        co_await connection->write(out);
-    }
-    log(LogLevel::debug, session.log_context(), "disconnected",
-        {{"reason", outcome ? std::string("closed") : outcome.error().message}});
+net::Async<void> serve(std::shared_ptr<Service const> service, std::shared_ptr<net::Connection> connection) {
+    auto lines = std::make_unique<Lines>(service, connection->stream());
+    return net::serve_lines(service->server, std::move(connection), std::move(lines));
 }
 
 }  // namespace
 
 net::Handler make_lmtp_handler(LmtpConfig config, delivery::Delivery& delivery, net::Server& server) {
     if (config.name.empty()) config.name = this_machine();
-    auto service = std::make_shared<Service>(Service{std::move(config), delivery, server});
+    auto service = std::make_shared<Service const>(Service{std::move(config), delivery, server});
     return [service](std::shared_ptr<net::Connection> connection) { return serve(service, std::move(connection)); };
 }
 

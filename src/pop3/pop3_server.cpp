@@ -2,15 +2,13 @@
 
 #include <memory>
 
-#include "net/connection.hpp"
+#include "net/line_server.hpp"
 #include "net/workers.hpp"
 #include "pop3/session.hpp"
 
 namespace mallard::pop3 {
 
 namespace {
-
-constexpr std::size_t held_reply_bytes_max = 64 * 1024;
 
 struct Service {
     Pop3Config config;
@@ -25,70 +23,71 @@ struct Executed {
 
 Executed start(Answer answer) { return {net::begin_reply(std::move(answer.reply)), answer.next}; }
 
-net::Async<Executed> execute(Service& service, Session& session, std::string_view line) {
-    if (!session.needs_worker(line)) co_return start(session.execute(line));
-    net::Workers& workers = service.server.workers();
-    Executed executed = co_await workers.call(net::Pool::commands, [&] { return start(session.execute(line)); });
+class Lines final : public net::LineSession {
+public:
+    Lines(std::shared_ptr<Service const> service, net::Connection& connection)
+        : service_(std::move(service)),
+          session_(service_->config, service_->services,
+                   {connection.stream().peer_address(), connection.stream().tls().active},
+                   service_->server.tls() != nullptr, connection.waker()) {}
+
+    std::string greeting() override { return session_.greeting(); }
+    std::chrono::milliseconds patience() const override {
+        return session_.logged_in() ? service_->config.idle_timeout : service_->config.login_timeout;
+    }
+    std::chrono::milliseconds write_timeout() const override { return service_->config.idle_timeout; }
+    net::Async<Result<net::After>> command(net::Dialogue& dialogue) override;
+    void tls_started() override { session_.tls_started(); }
+    std::string farewell() const override { return session_.farewell(); }
+    std::string timed_out() const override { return session_.timeout(); }
+    std::string shutting_down() const override { return session_.shutdown(); }
+    LogContext log_context() const override { return session_.log_context(); }
+    net::Async<void> ended(net::Server& server) override {
+        if (session_.logged_in()) co_await server.workers().run(net::Pool::commands, [this] { session_.close(); });
+    }
+
+private:
+    net::Async<Executed> execute(std::string_view line);
+
+    std::shared_ptr<Service const> service_;
+    Session session_;
+};
+
+net::Async<Executed> Lines::execute(std::string_view line) {
+    if (!session_.needs_worker(line)) co_return start(session_.execute(line));
+    net::Workers& workers = service_->server.workers();
+    Executed executed = co_await workers.call(net::Pool::commands, [&] { return start(session_.execute(line)); });
     if (executed.next == Next::authenticate)
-        executed = co_await workers.call(net::Pool::long_work, [&] { return start(session.authenticate()); });
+        executed = co_await workers.call(net::Pool::long_work, [&] { return start(session_.authenticate()); });
     co_return executed;
 }
 
-net::Async<Result<void>> start_tls(Service& service, net::Connection& connection, Session& session) {
-    auto const context = service.server.tls();
-    if (!context) co_return fail(ErrorKind::not_supported, "there is no certificate");
-    connection.drop_buffered_input();  // what was sent in clear behind STLS counts for nothing (CVE-2011-0411)
-    auto started = co_await connection.stream().start_tls(*context);
-    if (started) session.tls_started();
-    co_return started;
-}
-
-// One line and its reply. `out` collects short replies while the peer's next command is already here.
-net::Async<Result<void>> one_command(Service& service, net::Connection& connection, Session& session, std::string& out,
-                                     bool& open) {
-    connection.expires_after(session.logged_in() ? service.config.idle_timeout : service.config.login_timeout);
-    auto line = co_await connection.read_line(command_line_bytes_max, net::LineEnd::crlf_or_lf);
+net::Async<Result<net::After>> Lines::command(net::Dialogue& dialogue) {
+    auto line = co_await dialogue.connection.read_line(command_line_bytes_max, net::LineEnd::crlf_or_lf);
     if (!line && line.error().kind != ErrorKind::too_large) co_return std::unexpected(std::move(line).error());
-    Executed executed = line ? co_await execute(service, session, *line) : start(session.line_too_long());
-    out += executed.reply.first;
-    open = executed.next != Next::close;
-    bool const hold = executed.next == Next::command && !executed.reply.rest && connection.has_buffered_input() &&
-                      out.size() < held_reply_bytes_max;
-    if (hold) co_return Result<void>{};
-    executed.reply.first = std::exchange(out, {});
-    connection.expires_after(service.config.idle_timeout);  // however long the command took: the peer has its time
-    auto written = co_await connection.write_reply(std::move(executed.reply));
-    if (written && executed.next == Next::starttls) co_return co_await start_tls(service, connection, session);
-    co_return written;
+    Executed executed = line ? co_await execute(*line) : start(session_.line_too_long());
+    if (auto written = co_await dialogue.reply(std::move(executed.reply), write_timeout()); !written)
+        co_return std::unexpected(std::move(written).error());
+    switch (executed.next) {
+        case Next::close: co_return net::After::close;
+        case Next::starttls: co_return net::After::starttls;
+        case Next::command:
+        case Next::authenticate: break;
+    }
+    co_return net::After::next_command;
 }
 
-net::Async<void> serve(std::shared_ptr<Service> service, std::shared_ptr<net::Connection> connection) {
-    net::Stream& stream = connection->stream();
-    Session session(service->config, service->services, {stream.peer_address(), stream.tls().active},
-                    service->server.tls() != nullptr);
-    log(LogLevel::debug, session.log_context(), "connected");
-    connection->expires_after(service->config.login_timeout);
-    Result<void> outcome = co_await connection->write(session.greeting());
-    std::string out;
-    bool open = true;
-    while (outcome && open && !service->server.draining())
-        outcome = co_await one_command(*service, *connection, session, out, open);
-
-    if (open && service->server.draining()) out += session.shutdown();
-    if (!outcome && outcome.error().kind == ErrorKind::timeout) out += session.timeout();
-    if (!out.empty()) {
-        connection->expires_after(std::chrono::seconds(1));
-        co_await connection->write(out);
-    }
-    log(LogLevel::debug, session.log_context(), "disconnected",
-        {{"reason", outcome ? std::string("closed") : outcome.error().message}});
+net::Async<void> serve(std::shared_ptr<Service const> service, std::shared_ptr<net::Connection> connection) {
+    auto lines = std::make_unique<Lines>(service, *connection);
+    return net::serve_lines(service->server, std::move(connection), std::move(lines));
 }
 
 }  // namespace
 
 net::Handler make_pop3_handler(Pop3Config config, accounts::Accounts& accounts, mailboxes::Mailboxes& mailboxes,
-                               store::SharedState& state, net::Server& server) {
-    auto service = std::make_shared<Service>(Service{std::move(config), {accounts, mailboxes, state}, server});
+                               store::SharedState& state, store::Events& events, net::Server& server) {
+    auto service =
+        std::make_shared<Service const>(Service{std::move(config), {accounts, mailboxes, state, events}, server});
     return [service](std::shared_ptr<net::Connection> connection) { return serve(service, std::move(connection)); };
 }
 

@@ -10,6 +10,7 @@
 #include "accounts/accounts.hpp"
 #include "mailboxes/mailboxes.hpp"
 #include "net/server.hpp"
+#include "store/events.hpp"
 #include "store/shared_state.hpp"
 
 namespace mallard::pop3 {
@@ -29,6 +30,6 @@ struct Pop3Config {
 
 // Everything that is passed in must outlive the server.
 net::Handler make_pop3_handler(Pop3Config config, accounts::Accounts& accounts, mailboxes::Mailboxes& mailboxes,
-                               store::SharedState& state, net::Server& server);
+                               store::SharedState& state, store::Events& events, net::Server& server);
 
 }  // namespace mallard::pop3

@@ -41,8 +41,8 @@ protected:
             mailboxes_.append({.user = user_, .mailbox = mailboxes_.find(user_, "INBOX")->id, .source = source}));
     }
     Client start() {
-        EXPECT_TRUE(server_.listen({.service = "pop3"},
-                                   make_pop3_handler(config_, accounts_, mailboxes_, store_->state(), server_)));
+        EXPECT_TRUE(server_.listen({.service = "pop3"}, make_pop3_handler(config_, accounts_, mailboxes_,
+                                                                          store_->state(), store_->events(), server_)));
         server_.start();
         Client client(server_.port_of("pop3", false));
         EXPECT_TRUE(client.read_line().starts_with("+OK Mallard POP3 Server ready"));
@@ -113,6 +113,26 @@ TEST_F(Pop3ServerTest, SaysGoodbyeWhenTheServerStops) {
     std::thread drain([this] { server_.drain(5s); });
     EXPECT_TRUE(client.read_to_end().starts_with("-ERR [SYS/TEMP] "));
     drain.join();
+}
+
+TEST_F(Pop3ServerTest, EndsTheSessionsOfWhoIsDisabledOrDeletedAndUpdatesNothing) {
+    add("Subject: kept\r\n\r\nbody\r\n");
+    start();
+    auto const log_in = [&](Client& client) {
+        client.read_line();
+        client.send("USER alice\r\nPASS secret\r\nDELE 1\r\n");
+        for (std::string_view const answer : {"+OK send PASS", "+OK maildrop has 1 message", "+OK message 1 deleted"})
+            EXPECT_TRUE(client.read_line().starts_with(answer));
+    };
+    Client first(server_.port_of("pop3", false));
+    log_in(first);
+    ASSERT_TRUE(accounts_.update(user_, {.disabled = true}));
+    EXPECT_EQ(first.read_to_end(), "-ERR Authentication required\r\n");
+    ASSERT_TRUE(accounts_.update(user_, {.disabled = false}));
+    Client second(server_.port_of("pop3", false));
+    log_in(second);  // the message is still there: RFC 1939 §6
+    ASSERT_TRUE(accounts_.erase(user_));
+    EXPECT_EQ(second.read_to_end(), "-ERR Account was deleted\r\n");
 }
 
 TEST_F(Pop3ServerTest, DiscardsWhatWasPipelinedBehindStls) {

@@ -69,15 +69,34 @@ constexpr Session::Entry Session::entries[] = {
     {Verb::noop, &Session::noop, When::transaction},   {Verb::quit, &Session::quit, When::any},
 };
 
-Session::Session(Pop3Config const& config, Services services, Peer peer, bool tls_available)
+Session::Session(Pop3Config const& config, Services services, Peer peer, bool tls_available, std::function<void()> wake)
     : config_(config),
       services_(services),
       peer_(std::move(peer)),
       tls_available_(tls_available),
-      id_(new_session_id()) {}
+      id_(new_session_id()),
+      dismissal_(std::move(wake)) {}
 
-Session::~Session() {
+Session::~Session() { close(); }
+
+void Session::close() {
+    subscription_.reset();
     if (user_) services_.accounts.session_closed(*user_, "pop3");
+    user_.reset();
+}
+
+void Session::Dismissal::notify(store::Event const& event) {
+    if (event.kind != store::Event::Kind::logout) return;
+    {
+        std::lock_guard const lock(mutex_);
+        words_ = fmt::format("-ERR {}\r\n", event.reason.empty() ? "Logout requested" : event.reason);
+    }
+    if (wake_) wake_();
+}
+
+std::string Session::Dismissal::farewell() const {
+    std::lock_guard const lock(mutex_);
+    return words_;
 }
 
 std::string Session::greeting() const {
@@ -173,31 +192,30 @@ Answer Session::authenticate() {
     if (!pending_) return err("Command not accepted");
     auto const login = services_.accounts.authenticate(*pending_);
     if (login) return finish_login(*login);
-    std::string const username = pending_->username;
     pending_.reset();
-    log(LogLevel::info, log_context(), "login failed",
-        {{"username", username}, {"error", std::string(name_of(login.error().kind)) + ": " + login.error().message}});
     return bad(words(login.error()));
 }
 
 Answer Session::finish_login(accounts::Login const& login) {
     pending_.reset();
+    // Before the account is read: who disables or deletes it from here on ends this session.
+    auto subscription =
+        services_.events.subscribe(login.user, [this](store::Event const& event) { dismissal_.notify(event); });
     auto const account = services_.accounts.get(login.user);
-    if (!account || !*account) return err("[SYS/TEMP] The account cannot be opened now; try again later");
+    if (!account || !*account || (*account)->disabled || (*account)->suspended)
+        return err("[SYS/TEMP] The account cannot be opened now; try again later");
     if (auto opened = services_.accounts.session_opened(login.user, "pop3"); !opened) return err(opened.error());
-    user_ = login.user;
-    user_hex_ = login.user.hex();
     std::int64_t const own_limit = (*account)->limits.pop3_max_messages;
     std::size_t const messages_max = own_limit > 0 ? static_cast<std::size_t>(own_limit) : config_.messages_max;
     auto drop = Maildrop::open(services_.mailboxes, services_.state, login.user, messages_max);
     if (!drop) {
-        services_.accounts.session_closed(*user_, "pop3");
-        user_.reset();
+        services_.accounts.session_closed(login.user, "pop3");
         return err(drop.error());
     }
+    user_ = login.user;
+    user_hex_ = login.user.hex();
+    subscription_ = std::move(subscription);
     drop_ = std::move(*drop);
-    log(LogLevel::info, log_context(), "logged in",
-        {{"username", login.username}, {"messages", std::to_string(drop_->messages().size())}});
     return ok(greeting_of_maildrop());
 }
 

@@ -6,6 +6,9 @@
 // - A reply is pulled before the next command is executed: it reads the session.
 // Threads: one at a time. What needs_worker() names, authenticate() and the pulling of replies run on the worker pool.
 
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +20,7 @@
 #include "pop3/maildrop.hpp"
 #include "pop3/pop3_server.hpp"
 #include "pop3_proto/command.hpp"
+#include "store/events.hpp"
 
 namespace mallard::pop3 {
 
@@ -41,9 +45,11 @@ public:
         accounts::Accounts& accounts;
         mailboxes::Mailboxes& mailboxes;
         store::SharedState& state;
+        store::Events& events;
     };
-    // `config` must outlive the session. tls_available: there is a certificate.
-    Session(Pop3Config const& config, Services services, Peer peer, bool tls_available);
+    // `config` must outlive the session. tls_available: there is a certificate. `wake` is called, from any thread, when
+    // farewell() has something to say.
+    Session(Pop3Config const& config, Services services, Peer peer, bool tls_available, std::function<void()> wake);
     ~Session();
     Session(Session const&) = delete;
     Session& operator=(Session const&) = delete;
@@ -55,6 +61,9 @@ public:
     Answer line_too_long();
     std::string timeout() const;
     std::string shutdown() const;
+    // Not empty once the user was logged out, disabled or deleted: said, and then the connection ends.
+    std::string farewell() const { return dismissal_.farewell(); }
+    void close();  // what may touch the disk at the end
 
     void tls_started();
     bool logged_in() const { return drop_.has_value(); }
@@ -105,6 +114,21 @@ private:
     std::optional<UserId> user_;
     std::string user_hex_;
     std::optional<Maildrop> drop_;  // TRANSACTION
+
+    // Why the server ends the session. Written by any thread.
+    class Dismissal {
+    public:
+        explicit Dismissal(std::function<void()> wake) : wake_(std::move(wake)) {}
+        void notify(store::Event const& event);
+        std::string farewell() const;
+
+    private:
+        std::function<void()> wake_;
+        mutable std::mutex mutex_;
+        std::string words_;
+    };
+    Dismissal dismissal_;
+    std::unique_ptr<store::Subscription> subscription_;  // ends before dismissal_
 };
 
 }  // namespace mallard::pop3

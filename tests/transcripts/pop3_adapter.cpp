@@ -54,8 +54,10 @@ public:
 
 private:
     std::string greet() {
-        session_.emplace(config_, pop3::Session::Services{*world_.accounts, *world_.mailboxes, world_.store->state()},
-                         pop3::Peer{"192.0.2.1", false}, tls_);
+        session_.emplace(
+            config_,
+            pop3::Session::Services{*world_.accounts, *world_.mailboxes, world_.store->state(), world_.store->events()},
+            pop3::Peer{"192.0.2.1", false}, tls_, std::function<void()>());
         return session_->greeting();
     }
 
