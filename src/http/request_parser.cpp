@@ -1,5 +1,6 @@
 #include "http/request_parser.hpp"
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
 #include <utility>
@@ -12,6 +13,26 @@ namespace beast = boost::beast;
 using beast::error_code;
 
 constexpr std::size_t chunked_end_bytes = 5;
+
+namespace {
+
+// Whether what has not been taken yet can still become the line before a chunk (RFC 9112 §7.1): Beast looks at that
+// line only when it is whole, and who sent a bad one may send no more.
+bool can_begin_chunk(std::string_view rest, bool after_chunk) {
+    std::string_view const end = "\r\n";
+    if (after_chunk) {
+        if (!end.starts_with(rest.substr(0, 2))) return false;
+        rest.remove_prefix(std::min(end.size(), rest.size()));
+    }
+    if (rest.empty()) return true;
+    std::size_t const digits = std::min(rest.find_first_not_of("0123456789abcdefABCDEF"), rest.size());
+    if (digits == 0) return false;
+    rest.remove_prefix(digits);
+    if (rest.starts_with('\r')) return end.starts_with(rest.substr(0, 2));
+    return rest.empty() || rest.find_first_of("; \t") == 0;
+}
+
+}  // namespace
 
 // Beast's callbacks, straight into our Request.
 class RequestParser::Impl final : public beast::http::basic_parser<true> {
@@ -26,6 +47,8 @@ public:
     bool header_done = false;
     bool too_many_fields = false;
     int version = 11;
+    bool chunk_seen = false;
+    std::uint64_t chunk_left = 0;  // octets of the chunk that has begun
 
 private:
     using view = beast::string_view;
@@ -57,8 +80,13 @@ private:
         if (body != nullptr) body->append(piece.data(), piece.size());
         return piece.size();
     }
-    void on_chunk_header_impl(std::uint64_t, view, error_code& error) override { error = {}; }
+    void on_chunk_header_impl(std::uint64_t size, view, error_code& error) override {
+        chunk_seen = true;
+        chunk_left = size;
+        error = {};
+    }
     std::size_t on_chunk_body_impl(std::uint64_t, view piece, error_code& error) override {
+        chunk_left -= piece.size();
         return on_body_impl(piece, error);
     }
     void on_finish_impl(error_code& error) override { error = {}; }
@@ -120,6 +148,10 @@ std::size_t RequestParser::feed(std::string_view bytes, std::string* body) {
         }
     }
     impl_->body = nullptr;
+    std::string_view const rest = bytes.substr(taken);
+    if (state() == State::body && impl_->chunked() && rest.size() > impl_->chunk_left &&
+        !can_begin_chunk(rest.substr(static_cast<std::size_t>(impl_->chunk_left)), impl_->chunk_seen))
+        fail(400, "BadRequest", "Not a valid HTTP request: bad chunk");
     return taken;
 }
 
