@@ -128,12 +128,12 @@ std::shared_ptr<MemoryState> new_memory_state();
 std::unique_ptr<Engine> open_memory(std::shared_ptr<MemoryState> state, std::span<TableSpec const> tables);
 
 // Passes everything to `inner` but fails the commit number fail_at (1-based) and every later one with ErrorKind::io:
-// the process "lost its disk". fail_at 0: never.
+// the process "lost its disk". fail_at 0: never. once: that commit alone fails.
 class FaultyEngine : public Engine {
 public:
     virtual bool fired() const = 0;
     virtual int commits() const = 0;
 };
-std::unique_ptr<FaultyEngine> wrap_faulty(Engine& inner, int fail_at);
+std::unique_ptr<FaultyEngine> wrap_faulty(Engine& inner, int fail_at, bool once = false);
 
 }  // namespace mallard::kv

@@ -9,7 +9,7 @@ namespace {
 
 class Faulty final : public FaultyEngine {
 public:
-    Faulty(Engine& inner, int fail_at) : inner_(inner), fail_at_(fail_at) {}
+    Faulty(Engine& inner, int fail_at, bool once) : inner_(inner), fail_at_(fail_at), once_(once) {}
 
     bool fired() const override { return fired_; }
     int commits() const override { return commits_; }
@@ -24,7 +24,7 @@ public:
     Result<void> commit(WriteBatch const& batch, Durability durability) override {
         if (Attempt::active() && !batch.empty()) return Attempt::give_up();
         int const number = ++commits_;
-        if (fail_at_ > 0 && number >= fail_at_) {
+        if (fail_at_ > 0 && (once_ ? number == fail_at_ : number >= fail_at_)) {
             fired_ = true;
             return fail(ErrorKind::io, "The disk failed", "injected fault");
         }
@@ -41,14 +41,15 @@ public:
 private:
     Engine& inner_;
     int fail_at_;
+    bool once_;
     std::atomic<int> commits_{0};
     std::atomic<bool> fired_{false};
 };
 
 }  // namespace
 
-std::unique_ptr<FaultyEngine> wrap_faulty(Engine& inner, int fail_at) {
-    return std::make_unique<Faulty>(inner, fail_at);
+std::unique_ptr<FaultyEngine> wrap_faulty(Engine& inner, int fail_at, bool once) {
+    return std::make_unique<Faulty>(inner, fail_at, once);
 }
 
 }  // namespace mallard::kv
