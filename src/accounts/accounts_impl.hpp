@@ -25,11 +25,13 @@ struct Accounts::Impl {
         return documents.get(users_collection(), id);
     }
     Result<std::optional<bson::Document>> address_row(std::string_view addrview) const;
+    Result<std::optional<bson::Document>> first_address_row(std::vector<std::string> const& candidates) const;
     // Every write of a user goes through here, so that no cache keeps what was before it.
     Result<bson::Document> update_user(UserId id, store::Update const& update);
     void forget(UserId id);  // in all caches
 
     Result<Address> insert_address(Address address);
+    Result<bool> main_is_lost(UserId user) const;
     Result<Address> with_main(Address address) const;
     Result<void> remember_domain(std::string_view address);
     Result<void> clear_leftover(UserId user);

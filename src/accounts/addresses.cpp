@@ -52,6 +52,18 @@ Result<std::optional<Document>> Accounts::Impl::address_row(std::string_view add
     return documents.find_one(addresses_collection(), {.index = "address_dotless", .equals = {addrview}});
 }
 
+// The row of the first candidate that has one, in one look-up.
+Result<std::optional<Document>> Accounts::Impl::first_address_row(std::vector<std::string> const& candidates) const {
+    if (candidates.empty()) return std::nullopt;
+    MALLARD_TRY_ASSIGN(auto rows,
+                       documents.find(addresses_collection(),
+                                      {.index = "address_dotless", .any_of = {candidates.begin(), candidates.end()}}));
+    for (auto const& candidate : candidates)
+        for (auto& row : rows)
+            if (row.text("addrview") == candidate) return std::move(row);
+    return std::nullopt;
+}
+
 Result<std::optional<Accounts::Resolved>> Accounts::resolve(std::string_view address, bool wildcards) const {
     auto const& self = *impl_;
     TimeMs const now = self.clock.now();
@@ -72,19 +84,14 @@ Result<std::optional<Accounts::Resolved>> Accounts::resolve(std::string_view add
         MALLARD_TRY_ASSIGN(auto const alias, self.documents.find_one(domain_aliases_collection(),
                                                                      {.index = "domainalias", .equals = {domain}}));
         std::string const target(alias ? alias->text("domain") : std::string_view());
-        if (!target.empty()) {
-            MALLARD_TRY_ASSIGN(auto aliased, self.address_row(std::string(local).append("@").append(target)));
-            if (aliased) return aliased;
+        std::vector<std::string> candidates;
+        if (!target.empty()) candidates.push_back(std::string(local).append("@").append(target));
+        if (wildcards) {
+            std::ranges::move(wildcard_candidates(local, domain), std::back_inserter(candidates));
+            if (!target.empty()) std::ranges::move(wildcard_candidates(local, target), std::back_inserter(candidates));
+            candidates.push_back(std::string(local) + "@*");
         }
-        if (!wildcards) return std::nullopt;
-        auto candidates = wildcard_candidates(local, domain);
-        if (!target.empty()) std::ranges::move(wildcard_candidates(local, target), std::back_inserter(candidates));
-        candidates.push_back(std::string(local) + "@*");
-        for (auto const& candidate : candidates) {
-            MALLARD_TRY_ASSIGN(auto row, self.address_row(candidate));
-            if (row) return row;
-        }
-        return std::nullopt;
+        return self.first_address_row(candidates);
     };
     MALLARD_TRY_ASSIGN(auto const row, look());
     if (!row) return std::nullopt;
@@ -107,6 +114,14 @@ Result<Address> Accounts::Impl::with_main(Address address) const {
     MALLARD_TRY_ASSIGN(auto const user, user_document(address.user));
     address.main = user && user->text("address") == address.address;
     return address;
+}
+
+// Whether the user's main address has no row.
+Result<bool> Accounts::Impl::main_is_lost(UserId user) const {
+    MALLARD_TRY_ASSIGN(auto const document, user_document(user));
+    if (!document || document->text("address").empty()) return false;
+    MALLARD_TRY_ASSIGN(auto const row, address_row(uview(document->text("address"))));
+    return !row;
 }
 
 // The domains that receive mail here (storage.md §3.4); never forgotten.
@@ -200,10 +215,17 @@ Result<Address> Accounts::update_address(UserId user, AddressId id, AddressPatch
     self.resolved.drop_all();
     if (!updated)
         return updated.error().kind == ErrorKind::already_exists ? address_taken() : std::unexpected(updated.error());
-    if (normal != before->address) MALLARD_TRY(self.remember_domain(normal));
-    if (patch.main || (before->main && normal != before->address)) {
-        MALLARD_TRY(self.update_user(user, {.set = {{"address", normal}}}));
+    bool const renamed = normal != before->address;
+    if (renamed) MALLARD_TRY(self.remember_domain(normal));
+    // A rename of the main address that was cut off in the middle is completed by its repetition.
+    MALLARD_TRY_ASSIGN(bool const main_is_lost, self.main_is_lost(user));
+    if (patch.main || (before->main && renamed) || (patch.address && main_is_lost)) {
+        auto const told = self.update_user(user, {.set = {{"address", normal}}});
+        if (!told && renamed)
+            (void)self.documents.update(addresses_collection(), id,
+                                        {.set = {{"address", before->address}, {"addrview", uview(before->address)}}});
         self.resolved.drop_all();
+        if (!told) return std::unexpected(told.error());
     }
     return self.with_main(address_from(*updated));
 }

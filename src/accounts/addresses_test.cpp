@@ -58,6 +58,60 @@ TEST_F(AddressesTest, ResolveWildcardsTheLongestFirst) {
     EXPECT_EQ(resolve("exact@v.example", false), "exact@w.example");
 }
 
+// Counts what is asked of the Documents behind it.
+class CountingDocuments final : public store::Documents {
+public:
+    explicit CountingDocuments(store::Documents& inner) : inner_(inner) {}
+    Result<void> declare(store::Collection const& c) override { return inner_.declare(c); }
+    Result<std::optional<bson::Document>> get(store::Collection const& c, ObjectId id) const override {
+        ++look_ups;
+        return inner_.get(c, id);
+    }
+    Result<std::optional<bson::Document>> find_one(store::Collection const& c, store::Query const& q) const override {
+        ++look_ups;
+        return inner_.find_one(c, q);
+    }
+    Result<std::vector<bson::Document>> find(store::Collection const& c, store::Query const& q) const override {
+        ++look_ups;
+        return inner_.find(c, q);
+    }
+    Result<std::uint64_t> count(store::Collection const& c, store::Query const& q) const override {
+        ++look_ups;
+        return inner_.count(c, q);
+    }
+    Result<void> insert(store::Collection const& c, bson::Document d) override {
+        return inner_.insert(c, std::move(d));
+    }
+    Result<bson::Document> update(store::Collection const& c, ObjectId id, store::Update const& u) override {
+        return inner_.update(c, id, u);
+    }
+    Result<bool> erase(store::Collection const& c, ObjectId id) override { return inner_.erase(c, id); }
+
+    mutable int look_ups = 0;
+
+private:
+    store::Documents& inner_;
+};
+
+TEST_F(AddressesTest, AreFoundOrNotInThreeLookUps) {
+    ASSERT_TRUE(add(ada.id, "sal*@example.com"));
+    ASSERT_TRUE(backend.accounts.add_domain_alias("alias.example", "example.com"));
+    CountingDocuments documents(backend.documents);
+    Accounts accounts(documents, backend.state, backend.mail, backend.events, backend.clock, TestBackend::quick());
+    std::string const long_name(64, 'x');
+    for (auto const& [address, look_ups] : {std::pair<std::string, int>{"ada@example.com", 2},  // one for its user
+                                            {"ada@example.com", 0},                             // remembered
+                                            {"ada@alias.example", 4},
+                                            {"salad@example.com", 4},
+                                            {long_name + "@example.com", 3},
+                                            {long_name + "@alias.example", 3},
+                                            {long_name + "@elsewhere.example", 3}}) {
+        documents.look_ups = 0;
+        ASSERT_TRUE(accounts.resolve(address, true)) << address;
+        EXPECT_LE(documents.look_ups, look_ups) << address;
+    }
+}
+
 TEST_F(AddressesTest, RefuseWhatIsNoneOrTaken) {
     for (auto address :
          {"a+b@example.com", "no-at", "@example.com", "a@", "**@example.com", "a*b@example.com", "*x*@example.com"})

@@ -38,6 +38,7 @@ struct Collection {
 struct Query {
     std::string_view index;            // name; empty: by _id
     std::vector<bson::Value> equals;   // values for the first fields of the index
+    std::vector<bson::Value> any_of;   // or values for its first field, any of them: all of it in one look-up. Alone.
     std::optional<bson::Value> from;   // then the next field: >= from
     std::optional<bson::Value> to;     // and < to
     std::optional<ObjectId> after_id;  // continue after this document of the same key order (paging)

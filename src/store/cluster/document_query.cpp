@@ -124,6 +124,10 @@ Document filter_of(Collection const& collection, Query const& query, IndexSpec c
     std::size_t const fields = index == nullptr ? 1 : index->fields.size();
     Array clauses;
     std::size_t at = 0;
+    if (!query.any_of.empty()) {
+        clauses.emplace_back(one(field(0), one("$in", Array(query.any_of.begin(), query.any_of.end()))));
+        at = 1;
+    }
     for (; at < query.equals.size() && at < fields; ++at) clauses.emplace_back(one(field(at), query.equals[at]));
     if (at < fields && (query.from || query.to)) {
         Document range;

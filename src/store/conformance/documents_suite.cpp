@@ -156,6 +156,22 @@ TEST_P(DocumentsSuite, FindsInTheOrderOfTheIndexThenOfTheId) {
     EXPECT_FALSE(backend->documents().find(people, {.index = "no such"}));
 }
 
+TEST_P(DocumentsSuite, FindsAnyOfSeveralValuesInTheOrderOfTheIndex) {
+    Store store(backend->documents());
+    for (int n = 1; n <= 5; ++n) {
+        Document document = person(n, std::string(1, static_cast<char>('f' - n)));  // e, d, c, b, a
+        document.set("team", n % 2);
+        document.set("tags", Array{"t" + std::to_string(n), "shared"});
+        store.add(std::move(document));
+    }
+    EXPECT_EQ(store.find({.index = "by_name", .any_of = {"c", "x", "a", "c", "ab"}}), (std::vector{5, 3}));
+    EXPECT_EQ(store.find({.index = "by_name", .any_of = {"x"}}), std::vector<int>{});
+    EXPECT_EQ(store.find({.index = "by_name", .any_of = {"a", "b", "c"}, .limit = 2}), (std::vector{5, 4}));
+    EXPECT_EQ(store.find({.index = "by_team", .any_of = {1}}), (std::vector{1, 3, 5}));
+    EXPECT_EQ(store.find({.index = "by_tag", .any_of = {"t4", "nothing"}}), std::vector{4});
+    EXPECT_EQ(store.find({.any_of = {id_of(4), id_of(2), id_of(9)}}), (std::vector{2, 4}));
+}
+
 TEST_P(DocumentsSuite, PagesOnAfterADocument) {
     Store store(backend->documents());
     for (int n = 1; n <= 5; ++n) {

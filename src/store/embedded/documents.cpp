@@ -1,6 +1,7 @@
 #include "store/embedded/documents.hpp"
 
 #include <algorithm>
+#include <set>
 #include <unordered_set>
 
 #include "store/document_keys.hpp"
@@ -131,6 +132,18 @@ Result<void> EmbeddedDocuments::walk(Collection const& collection, Query const& 
     kv::Table const table = by_id ? table_documents : table_document_index;
     std::string const prefix = by_id ? document_prefix(collection.name) : index_prefix(collection.name, query.index);
 
+    if (!query.any_of.empty()) {
+        std::set<std::string> places;
+        for (auto const& value : query.any_of)
+            places.insert(key_span_of({.index = query.index, .equals = {value}}).first);
+        auto cursor = engine_.scan(table, kv::KeyRange::prefix(prefix), &view);
+        for (auto const& place : places)
+            for (cursor->seek(prefix + place); cursor->valid() && cursor->key().starts_with(prefix + place);
+                 cursor->next())
+                if (!visit(id_at_end(cursor->key()), by_id ? cursor->value() : std::string_view()))
+                    return cursor->status();
+        return cursor->status();
+    }
     auto const span = key_span_of(query);
     kv::KeyRange range{prefix + span.first, span.last.empty() ? kv::KeyRange::prefix(prefix).last : prefix + span.last};
     if (range.first >= range.last) return {};
