@@ -22,11 +22,15 @@ constexpr std::chrono::seconds list_ttl{180};
 constexpr std::chrono::seconds first_connection_max{3};
 constexpr std::size_t outgoing_max = 100'000;
 
-// To every process that listens for the user.
+// To every process that listens for the user; whether that of ARGV[3] is one of them.
 constexpr RedisScript publish_to_workers{R"(
 local workers = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf')
-for _, worker in ipairs(workers) do redis.call('PUBLISH', 'wd_events:worker:' .. worker, ARGV[2]) end
-return #workers
+local own = 0
+for _, worker in ipairs(workers) do
+    redis.call('PUBLISH', 'wd_events:worker:' .. worker, ARGV[2])
+    if worker == ARGV[3] then own = 1 end
+end
+return own
 )"};
 
 // Enters this process in the list of those that listen for the user, and strikes out the dead.
@@ -82,13 +86,35 @@ private:
     Callbacks::iterator place_;
 };
 
+class ClusterEvents::HeardWatch final : public Watch {
+public:
+    HeardWatch(ClusterEvents& events, UserId user) : events_(events), user_(user) {}
+    ~HeardWatch() override {
+        std::lock_guard lock(events_.watched_mutex_);
+        auto const at = events_.watched_.find(user_);
+        if (at != events_.watched_.end() && at->second.watch.expired()) events_.watched_.erase(at);
+    }
+    std::optional<std::uint64_t> moment() const override {
+        if (!events_.hears_ || events_.unlisted_) return std::nullopt;
+        return number->load();
+    }
+
+    std::shared_ptr<std::atomic<std::uint64_t>> const number = std::make_shared<std::atomic<std::uint64_t>>(0);
+    std::unique_ptr<Subscription> subscription;  // makes us one who listens for the user
+
+private:
+    ClusterEvents& events_;
+    UserId user_;
+};
+
 ClusterEvents::ClusterEvents(RedisClient& redis, EventsConfig config) : redis_(redis), config_(std::move(config)) {
     if (config_.worker_id.empty()) config_.worker_id = default_worker_id();
     sender_ = std::thread([this] { send_loop(); });
     timer_ = std::thread([this] { timer_loop(); });
     subscriber_ = std::make_unique<RedisSubscriber>(
         redis.config(), std::vector{std::string(channel_of_all), std::string(channel_of_worker) + config_.worker_id},
-        [this](std::string_view, std::string_view payload) { hear(payload); }, [this] { on_connected(); });
+        [this](std::string_view, std::string_view payload) { hear(payload); }, [this] { on_connected(); },
+        [this] { on_lost(); });
     // What is published right after this shall be heard; if Redis is away, it is later.
     std::unique_lock lock(connected_mutex_);
     connected_changed_.wait_for(lock, first_connection_max, [&] { return connected_; });
@@ -118,8 +144,55 @@ std::unique_ptr<Subscription> ClusterEvents::subscribe(UserId user, std::functio
     }
     if (!first) return handle;
     // Where senders look for us in the list, nothing is missed once this returns.
-    if (!by_worker_channels() || !enlist(user)) enqueue({.kind = Outgoing::Kind::enlist, .user = user});
+    bool const looked_for = by_worker_channels();
+    if (looked_for && enlist(user)) return handle;
+    if (looked_for) unlisted_ = true;  // until all are entered anew
+    enqueue({.kind = Outgoing::Kind::enlist, .user = user});
     return handle;
+}
+
+std::shared_ptr<ChangeSignals::Watch> ClusterEvents::watch(UserId user) {
+    std::shared_ptr<HeardWatch> made;
+    {
+        std::lock_guard lock(watched_mutex_);
+        auto& watched = watched_[user];
+        if (auto const there = watched.watch.lock()) return there;
+        made = std::make_shared<HeardWatch>(*this, user);
+        watched = {.watch = made, .number = made->number, .own = 0};
+    }
+    made->subscription = subscribe(user, [](Event const&) {});
+    return made;
+}
+
+void ClusterEvents::count_own(UserId user, int by) {
+    std::lock_guard lock(watched_mutex_);
+    auto const at = watched_.find(user);
+    if (at == watched_.end()) return;
+    if (by > 0 || at->second.own > 0) at->second.own += static_cast<std::uint64_t>(static_cast<std::int64_t>(by));
+}
+
+void ClusterEvents::move_watch(UserId user, bool maybe_own) {
+    std::lock_guard lock(watched_mutex_);
+    auto const at = watched_.find(user);
+    if (at == watched_.end()) return;
+    if (maybe_own && at->second.own > 0) {
+        --at->second.own;
+        return;
+    }
+    ++*at->second.number;
+}
+
+void ClusterEvents::move_all_watches() {
+    std::lock_guard lock(watched_mutex_);
+    for (auto& [user, watched] : watched_) {
+        watched.own = 0;
+        ++*watched.number;
+    }
+}
+
+void ClusterEvents::on_lost() {
+    hears_ = false;
+    move_all_watches();
 }
 
 void ClusterEvents::publish(Event const& event) {
@@ -177,13 +250,22 @@ void ClusterEvents::send(Outgoing const& out) {
             break;
         }
         case Outgoing::Kind::payload: {
+            if (out.signal) count_own(out.user, 1);  // first: its echo may be faster than the reply
             if (!by_worker_channels()) {
+                // Should it go out twice, the second echo counts as another's signal, which does no harm.
                 done = forget(redis_.command({"PUBLISH", channel_of_all, out.payload}));
+                if (!done) move_all_watches();
                 break;
             }
             auto const oldest = SystemClock().now() - std::chrono::milliseconds(config_.worker_ttl).count();
-            done = forget(redis_.run(publish_to_workers, list_key(out.user), {std::to_string(oldest), out.payload},
-                                     RedisClient::Repeat::yes));
+            auto const sent =
+                redis_.run(publish_to_workers, list_key(out.user),
+                           {std::to_string(oldest), out.payload, config_.worker_id}, RedisClient::Repeat::yes);
+            if (!sent)
+                move_all_watches();
+            else if (out.signal && sent->integer == 0)
+                count_own(out.user, -1);
+            done = forget(sent);
             break;
         }
     }
@@ -209,7 +291,11 @@ void ClusterEvents::enlist_all() {
         for (auto const& [user, callbacks] : callbacks_) users.push_back(user);
     }
     for (auto const& user : users)
-        if (!enlist(user)) return;  // Redis is away; those that wait for it come first
+        if (!enlist(user)) {  // Redis is away; those that wait for it come first
+            unlisted_ = by_worker_channels();
+            return;
+        }
+    if (unlisted_.exchange(false)) move_all_watches();
 }
 
 bool ClusterEvents::by_worker_channels() {
@@ -224,6 +310,8 @@ bool ClusterEvents::by_worker_channels() {
 }
 
 void ClusterEvents::on_connected() {
+    move_all_watches();
+    hears_ = true;
     {
         std::lock_guard lock(connected_mutex_);
         if (!connected_) {
@@ -246,7 +334,10 @@ void ClusterEvents::on_connected() {
 void ClusterEvents::hear(std::string_view payload) {
     constexpr std::string_view head = "{\"e\":\"";
     if (payload.size() == 32 && payload.starts_with(head) && payload.ends_with("\"}")) {
-        if (auto const user = UserId::from_hex(payload.substr(head.size(), 24))) signal(*user);
+        auto const user = UserId::from_hex(payload.substr(head.size(), 24));
+        if (!user) return;
+        move_watch(*user, true);
+        signal(*user);
         return;
     }
     auto const json = nlohmann::json::parse(payload, nullptr, false);
@@ -256,6 +347,7 @@ void ClusterEvents::hear(std::string_view payload) {
     };
     auto const user = UserId::from_hex(text(json, "e"));
     if (!user) return;
+    move_watch(*user, false);
     if (!json.contains("p")) return signal(*user);
     auto const command = text(json["p"], "command");
     if (command == "LOGOUT")

@@ -8,7 +8,11 @@
 // (nil:
 //   any of the user's). Signals are delivered 100 ms after the last, at most 1 s after the first; actions at once.
 // - While Redis is away signals are lost; when it is back every subscriber gets one.
+// - A watch (change_signals.hpp) moves at once with each signal that is not the echo of our own. WildDuck's signal does
+//   not say who sent it, so echoes are counted: as many as we sent are ours. Whenever the count may be wrong (a publish
+//   failed, the connection was lost) all watches move and counting begins anew.
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -21,6 +25,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "store/cluster/change_signals.hpp"
 #include "store/cluster/redis_client.hpp"
 #include "store/events.hpp"
 
@@ -35,16 +40,23 @@ struct EventsConfig {
     std::chrono::seconds worker_refresh{30};  // imap.notifyUserWorkersRefresh
 };
 
-class ClusterEvents final : public Events {
+class ClusterEvents final : public Events, public ChangeSignals {
 public:
     ClusterEvents(RedisClient& redis, EventsConfig config);
     ~ClusterEvents() override;
 
     std::unique_ptr<Subscription> subscribe(UserId user, std::function<void(Event const&)> callback) override;
     void publish(Event const& event) override;
+    std::shared_ptr<Watch> watch(UserId user) override;
 
 private:
     class Handle;
+    class HeardWatch;
+    struct Watched {
+        std::weak_ptr<HeardWatch> watch;
+        std::shared_ptr<std::atomic<std::uint64_t>> number;
+        std::uint64_t own = 0;  // signals we sent that have not come back yet
+    };
     using Callbacks = std::list<std::function<void(Event const&)>>;
     using Time = std::chrono::steady_clock::time_point;
     struct Pending {
@@ -61,6 +73,10 @@ private:
     void signal(UserId user);
     void deliver(Event const& event);
     void on_connected();
+    void on_lost();
+    void count_own(UserId user, int by);
+    void move_watch(UserId user, bool maybe_own);
+    void move_all_watches();
     void send_loop();
     void timer_loop();
     void send(Outgoing const& out);
@@ -74,6 +90,11 @@ private:
 
     std::shared_mutex callbacks_mutex_;  // shared while callbacks run: none runs once its Subscription is gone
     std::unordered_map<UserId, Callbacks> callbacks_;
+
+    std::mutex watched_mutex_;
+    std::unordered_map<UserId, Watched> watched_;
+    std::atomic<bool> hears_ = false;     // connected and subscribed
+    std::atomic<bool> unlisted_ = false;  // senders that look for us in the lists may not find us
 
     std::mutex out_mutex_;
     std::condition_variable out_ready_;

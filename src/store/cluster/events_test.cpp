@@ -144,6 +144,41 @@ TEST_F(ClusterEventsTest, ComeAgainAfterTheConnectionWasLostAndSignalEverybodyOn
     EXPECT_TRUE(eventually([&] { return calls == 2; }));
 }
 
+TEST_F(ClusterEventsTest, MoveAWatchForOthersSignalsAndNotForTheEchoOfOurOwn) {
+    for (bool const by_worker : {false, true}) {
+        EventsConfig config{.worker_channels = [=] { return by_worker; }};
+        config.worker_id = "a:1";
+        ClusterEvents here(*redis, config);
+        config.worker_id = "b:2";
+        ClusterEvents other(*redis, config);
+        auto const watch = here.watch(user);
+        std::atomic<int> heard = 0;
+        auto const subscription = here.subscribe(user, [&](Event const&) { ++heard; });
+        auto const before = watch->moment();
+        ASSERT_TRUE(before);
+        here.publish({.user = user});
+        ASSERT_TRUE(eventually([&] { return heard == 1; }));
+        EXPECT_EQ(watch->moment(), before);
+        other.publish({.user = user});
+        EXPECT_TRUE(eventually([&] { return watch->moment() != before; }));
+        auto const between = watch->moment();
+        other.publish({.user = UserId::generate()});
+        other.publish({.kind = Event::Kind::mailbox_deleted, .user = user, .mailbox = mailbox});
+        EXPECT_TRUE(eventually([&] { return watch->moment() != between; }));
+        EXPECT_EQ(*watch->moment(), *between + 1);
+    }
+}
+
+TEST_F(ClusterEventsTest, MoveEveryWatchWhenTheConnectionWasLost) {
+    ClusterEvents events(*redis, {});
+    auto const watch = events.watch(user);
+    auto const before = watch->moment();
+    ASSERT_TRUE(before);
+    ASSERT_TRUE(redis->command({"CLIENT", "KILL", "TYPE", "pubsub"}));
+    EXPECT_TRUE(eventually([&] { return watch->moment() && watch->moment() != before; }));
+    EXPECT_EQ(events.watch(user), watch);  // one per user
+}
+
 }  // namespace
 
 }  // namespace mallard::store::cluster

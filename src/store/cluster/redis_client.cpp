@@ -275,11 +275,12 @@ Result<RedisReply> RedisClient::run(RedisScript const& script, std::string_view 
 }
 
 RedisSubscriber::RedisSubscriber(RedisConfig config, std::vector<std::string> channels, OnMessage on_message,
-                                 std::function<void()> on_connected)
+                                 std::function<void()> on_connected, std::function<void()> on_lost)
     : config_(std::move(config)),
       channels_(std::move(channels)),
       on_message_(std::move(on_message)),
       on_connected_(std::move(on_connected)),
+      on_lost_(std::move(on_lost)),
       thread_([this] { listen(); }) {}
 
 RedisSubscriber::~RedisSubscriber() {
@@ -296,6 +297,7 @@ void RedisSubscriber::listen() {
     while (!stop_) {
         auto const began = std::chrono::steady_clock::now();
         auto const ended = session();
+        if (on_lost_) on_lost_();
         if (stop_) return;
         if (!ended) log(LogLevel::warning, who, "Lost the connection that listens", {{"error", ended.error().context}});
         bool const held = std::chrono::steady_clock::now() - began > std::chrono::seconds(5);

@@ -101,12 +101,12 @@ private:
 
 // Listens to channels on a connection and thread of its own, for ever: it reconnects (with pauses up to a second) and
 // subscribes again. `on_connected` is called on that thread after each connection: what was published meanwhile is
-// lost.
+// lost. `on_lost` is called when one has ended or could not be made.
 class RedisSubscriber {
 public:
     using OnMessage = std::function<void(std::string_view channel, std::string_view payload)>;
     RedisSubscriber(RedisConfig config, std::vector<std::string> channels, OnMessage on_message,
-                    std::function<void()> on_connected);
+                    std::function<void()> on_connected, std::function<void()> on_lost = {});
     ~RedisSubscriber();
 
 private:
@@ -117,6 +117,7 @@ private:
     std::vector<std::string> const channels_;
     OnMessage const on_message_;
     std::function<void()> const on_connected_;
+    std::function<void()> const on_lost_;
     std::mutex mutex_;
     std::condition_variable stopping_;
     std::atomic<bool> stop_ = false;
