@@ -168,6 +168,8 @@ public:
 private:
     explicit MongoClient(std::unique_ptr<Impl> impl);
     MongoFeatures probe();
+    Result<Written> bulk_in_parts(Db db, std::string_view collection, std::vector<Write> const& writes, bool ordered,
+                                  std::size_t part);
 
     std::unique_ptr<Impl> impl_;
     MongoFeatures features_;

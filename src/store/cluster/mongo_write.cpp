@@ -83,6 +83,11 @@ Result<Written> MongoClient::bulk(Db db, std::string_view collection, std::vecto
     Bson const opts(bson::Document{{"ordered", ordered}});
     bool const only_inserts = std::ranges::all_of(writes, [](auto const& w) { return w.kind == Write::Kind::insert; });
     Serial const serial(features_.atomic_updates || only_inserts ? nullptr : impl_.get());
+    // FerretDB 1.24 keeps a connection to its own database for each update of a request, and stands still for ever
+    // when they are all taken (met between 50 and 100 updates).
+    constexpr std::size_t updates_max = 32;
+    if (!features_.atomic_updates && !only_inserts && writes.size() > updates_max)
+        return bulk_in_parts(db, collection, writes, ordered, updates_max);
     return impl_->retrying<Written>(false, [&]() -> std::expected<Written, Failure> {
         Lease const lease(*impl_, db, collection);
         if (lease.client() == nullptr) return Lease::exhausted();
@@ -108,6 +113,24 @@ Result<Written> MongoClient::bulk(Db db, std::string_view collection, std::vecto
             failure.fate = Fate::unknown;
         return std::unexpected(std::move(failure));
     });
+}
+
+Result<Written> MongoClient::bulk_in_parts(Db db, std::string_view collection, std::vector<Write> const& writes,
+                                           bool ordered, std::size_t part) {
+    Written sum;
+    for (std::size_t at = 0; at < writes.size(); at += part) {
+        std::vector<Write> const some(writes.begin() + static_cast<std::ptrdiff_t>(at),
+                                      writes.begin() + static_cast<std::ptrdiff_t>(std::min(writes.size(), at + part)));
+        MALLARD_TRY_ASSIGN(auto written, bulk(db, collection, some, ordered));
+        sum.inserted += written.inserted;
+        sum.matched += written.matched;
+        sum.modified += written.modified;
+        sum.upserted += written.upserted;
+        sum.deleted += written.deleted;
+        for (auto& failure : written.failures) sum.failures.push_back({at + failure.index, std::move(failure.error)});
+        if (ordered && !sum.failures.empty()) break;
+    }
+    return sum;
 }
 
 Result<Written> MongoClient::write(Db db, std::string_view collection, Write write) {
