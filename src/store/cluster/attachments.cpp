@@ -22,8 +22,8 @@ constexpr int upload_tries_max = 20;
 
 Document by_id(std::string_view digest) { return {{"_id", Binary{std::string(digest)}}}; }
 
-Document counting(std::int64_t times, std::int32_t magic, TimeMs now) {
-    return {{"$inc", Document{{"metadata.c", bson::number(times)}, {"metadata.m", bson::number(times * magic)}}},
+Document counting(Attachments::Reference const& by, TimeMs now) {
+    return {{"$inc", Document{{"metadata.c", bson::number(by.times)}, {"metadata.m", bson::number(by.magics)}}},
             {"$set", Document{{"metadata.cu", Date{now}}}}};
 }
 
@@ -38,7 +38,7 @@ std::optional<Error> first_failure(Written const& written) {
 Result<bool> Attachments::add_reference(StoredBody const& body, std::int32_t magic) {
     MALLARD_TRY_ASSIGN(auto const before, mongo_.find_and_modify(Db::gridfs, files,
                                                                  {.filter = by_id(body.digest),
-                                                                  .update = counting(1, magic, clock_.now())}));
+                                                                  .update = counting({1, magic}, clock_.now())}));
     return before.has_value();
 }
 
@@ -137,9 +137,15 @@ Result<void> Attachments::write_file(StoredBody& body, std::int32_t magic) {
 }
 
 Result<void> Attachments::count(std::map<std::string, std::int64_t> const& digests, std::int32_t magic) {
+    References references;
+    for (auto const& [digest, times] : digests) references[digest] = {times, times * magic};
+    return count(references);
+}
+
+Result<void> Attachments::count(References const& references) {
     std::vector<Write> writes;
-    for (auto const& [digest, times] : digests)
-        writes.push_back({.filter = by_id(digest), .document = counting(times, magic, clock_.now())});
+    for (auto const& [digest, by] : references)
+        writes.push_back({.filter = by_id(digest), .document = counting(by, clock_.now())});
     if (writes.empty()) return {};
     MALLARD_TRY_ASSIGN(auto const written, mongo_.bulk(Db::gridfs, files, writes, false));
     if (auto error = first_failure(written)) return std::unexpected(std::move(*error));

@@ -39,6 +39,12 @@ public:
     Result<void> store(std::vector<StoredBody>& bodies, std::int32_t magic);
     // `times` references with this magic to each digest; negative: released.
     Result<void> count(std::map<std::string, std::int64_t> const& digests, std::int32_t magic);
+    // The same for messages of different magics, in one request.
+    struct Reference {
+        std::int64_t times = 0, magics = 0;  // magics: the sum
+    };
+    using References = std::map<std::string, Reference>;
+    Result<void> count(References const& references);
 
     Result<std::string> read(std::string_view digest) const;  // the encoded bytes; corrupt when parts are missing
 

@@ -34,10 +34,12 @@ std::string proxied(std::string const& url, std::uint16_t port, std::string cons
 
 // One process of ours: a client and a store of its own.
 struct Process {
-    Process(std::string const& url, SharedState& state, Events& events, std::chrono::milliseconds retry_for)
-        : mongo(std::move(*MongoClient::open({.url = url, .retry_for = retry_for}))),
-          store(*mongo, state, events, clock) {}
+    Process(std::string const& url, RedisClient& redis, std::chrono::milliseconds retry_for)
+        : events(redis, {.worker_id = "test:" + random_hex(6)}),
+          mongo(std::move(*MongoClient::open({.url = url, .retry_for = retry_for}))),
+          store(*mongo, redis, events, &events, clock) {}
     SystemClock clock;
+    ClusterEvents events;
     std::unique_ptr<MongoClient> mongo;
     ClusterMailStore store;
 };
@@ -49,8 +51,6 @@ protected:
         url_ = url_of_database(test_mongo_url(), "mallard_fault_" + random_hex(6));
         proxy_ = std::make_unique<BreakingProxy>(port_in(test_mongo_url()));
         redis_ = std::move(*RedisClient::open(test_redis_url()));
-        state_ = std::make_unique<ClusterSharedState>(*redis_, SystemClock().now());
-        events_ = std::make_unique<ClusterEvents>(*redis_, EventsConfig{});
         mongo_ = std::move(*MongoClient::open({.url = url_}));
         for (auto const& [collection, index] : std::map<std::string, IndexDefinition>{
                  {"mailboxes", {.name = "user_path", .key = {{"user", 1}, {"path", 1}}, .unique = true}},
@@ -72,8 +72,8 @@ protected:
 
     // On an otherwise empty database: not every test server finds by an index.
     Scene make_scene(ClusterMailStore& store) {
-        for (char const* collection :
-             {"users", "mailboxes", "messages", "threads", "journal", "attachments.files", "attachments.chunks"})
+        for (char const* collection : {"users", "mailboxes", "messages", "archived", "threads", "journal",
+                                       "attachments.files", "attachments.chunks"})
             EXPECT_TRUE(mongo_->erase(Db::main, collection, {}, true));
         Scene scene;
         EXPECT_TRUE(mongo_->insert(Db::users, "users",
@@ -144,8 +144,8 @@ protected:
 
     // The connection breaks once, at the n-th request: the driver may come back.
     void sweep_breaks(Point point, Act const& act, Verify const& verify) {
-        Process here(proxied(url_, proxy_->port(), ""), *state_, *events_, std::chrono::seconds(8));
-        Process other(url_, *state_, *events_, std::chrono::seconds(8));
+        Process here(proxied(url_, proxy_->port(), ""), *redis_, std::chrono::seconds(8));
+        Process other(url_, *redis_, std::chrono::seconds(8));
         for (unsigned n = 1; n <= requests_max; ++n) {
             SCOPED_TRACE("broken at request " + std::to_string(n));
             auto scene = make_scene(here.store);
@@ -168,11 +168,11 @@ protected:
 
     // The process loses the database for good at the n-th request, as if it had been killed there.
     void sweep_kills(Act const& act, Verify const& verify) {
-        Process other(url_, *state_, *events_, std::chrono::seconds(8));
+        Process other(url_, *redis_, std::chrono::seconds(8));
         for (unsigned n = 1; n <= requests_max; ++n) {
             SCOPED_TRACE("killed at request " + std::to_string(n));
             auto scene = make_scene(other.store);
-            Process here(proxied(url_, proxy_->port(), "&serverSelectionTimeoutMS=50"), *state_, *events_,
+            Process here(proxied(url_, proxy_->port(), "&serverSelectionTimeoutMS=50"), *redis_,
                          std::chrono::milliseconds(0));
             proxy_->arm(n, Point::before_request, true);
             bool const acknowledged = act(here.store, scene);
@@ -197,8 +197,6 @@ protected:
     std::string url_;
     std::unique_ptr<BreakingProxy> proxy_;
     std::unique_ptr<RedisClient> redis_;
-    std::unique_ptr<ClusterSharedState> state_;
-    std::unique_ptr<ClusterEvents> events_;
     std::unique_ptr<MongoClient> mongo_;
     unsigned next_ = 0;
 };

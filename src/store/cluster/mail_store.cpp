@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "store/cluster/journal_entries.hpp"
 #include "store/cluster/message_document.hpp"
 
 namespace mallard::store::cluster {
@@ -43,22 +44,22 @@ std::string_view command_of(Event::Kind kind) {
 
 }  // namespace
 
-ClusterMailStore::ClusterMailStore(MongoClient& mongo, SharedState& state, Events& events, Clock const& clock,
-                                   DeriveRecord derive)
+ClusterMailStore::ClusterMailStore(MongoClient& mongo, RedisClient& redis, Events& events, ChangeSignals* signals,
+                                   Clock const& clock, DeriveRecord derive)
     : mongo_(mongo),
-      state_(state),
+      redis_(redis),
       events_(events),
       clock_(clock),
       derive_(std::move(derive)),
       attachments_(mongo, clock),
-      open_(mongo, clock) {}
+      open_(mongo, clock, signals) {}
 
 Result<MailboxInfo> ClusterMailStore::create_mailbox(MailboxInfo info) {
     if (info.id.is_nil()) info.id = MailboxId::generate();
     if (info.uid_validity == 0) info.uid_validity = static_cast<std::uint32_t>(clock_.now() / 1000);
     MALLARD_TRY(mongo_.insert(Db::main, "mailboxes", mailbox_document(info)));
-    MALLARD_TRY(write_journal(
-        info, {Document{{"command", command_of(Event::Kind::mailbox_created)}, {"path", info.path}, {"modseq", 1}}}));
+    open_.note_owner(info.id, info.user);
+    MALLARD_TRY(write_journal({mailbox_entry(info, command_of(Event::Kind::mailbox_created), 1, true)}));
     announce(info, Event::Kind::mailbox_created);
     return info;
 }
@@ -81,20 +82,27 @@ Result<std::vector<MailboxInfo>> ClusterMailStore::mailboxes(UserId user) const 
                        mongo_.find(Db::main, "mailboxes", {{"user", user}}, {.max_time_ms = mailbox_time_max_ms}));
     std::vector<MailboxInfo> infos;
     infos.reserve(found.size());
-    for (auto const& one : found) infos.push_back(mailbox_info(one));
+    for (auto const& one : found) {
+        infos.push_back(mailbox_info(one));
+        open_.note_owner(infos.back().id, user);
+    }
     return infos;
 }
 
 Result<std::optional<MailboxInfo>> ClusterMailStore::mailbox(MailboxId id) const {
     MALLARD_TRY_ASSIGN(auto const found, mongo_.find_one(Db::main, "mailboxes", {{"_id", id}}));
     if (!found) return std::nullopt;
-    return mailbox_info(*found);
+    auto info = mailbox_info(*found);
+    open_.note_owner(info.id, info.user);
+    return info;
 }
 
 Result<std::optional<MailboxInfo>> ClusterMailStore::find_mailbox(UserId user, std::string_view path) const {
     MALLARD_TRY_ASSIGN(auto const found, mongo_.find_one(Db::main, "mailboxes", {{"user", user}, {"path", path}}));
     if (!found) return std::nullopt;
-    return mailbox_info(*found);
+    auto info = mailbox_info(*found);
+    open_.note_owner(info.id, info.user);
+    return info;
 }
 
 Result<MailboxInfo> ClusterMailStore::update_mailbox(MailboxId id, MailboxPatch const& patch) {
@@ -122,15 +130,28 @@ Result<MailboxInfo> ClusterMailStore::update_mailbox(MailboxId id, MailboxPatch 
     auto const& after = *changed;
     if (!after) return fail(ErrorKind::not_found, "there is no such mailbox");
     MailboxInfo info = mailbox_info(*after);
+    {
+        auto const box = open_.get(id);
+        std::lock_guard const lock(box->mutex);
+        box->stale();
+    }
     if (patch.path)
-        MALLARD_TRY(write_journal(info, {Document{{"command", command_of(Event::Kind::mailbox_renamed)},
-                                                  {"path", info.path},
-                                                  {"modseq", bson::number(after->integer("modifyIndex"))}}}));
+        MALLARD_TRY(write_journal({mailbox_entry(info, command_of(Event::Kind::mailbox_renamed),
+                                                 static_cast<ModSeq>(after->integer("modifyIndex")), true)}));
     announce(info, patch.path ? Event::Kind::mailbox_renamed : Event::Kind::mailbox_changed);
     return info;
 }
 
-Result<void> ClusterMailStore::delete_mailbox(MailboxId id) {
+Result<void> ClusterMailStore::delete_mailbox(MailboxId id) { return drop_mailbox(id, true); }
+
+Result<void> ClusterMailStore::delete_user(UserId user) {
+    MALLARD_TRY_ASSIGN(auto const all, mailboxes(user));
+    for (auto const& info : all)
+        if (auto done = drop_mailbox(info.id, false); !done && done.error().kind != ErrorKind::not_found) return done;
+    return {};
+}
+
+Result<void> ClusterMailStore::drop_mailbox(MailboxId id, bool archived) {
     auto const box = open_.get(id);
     std::lock_guard const lock(box->mutex);
     MALLARD_TRY_ASSIGN(auto const before,
@@ -139,53 +160,29 @@ Result<void> ClusterMailStore::delete_mailbox(MailboxId id) {
     MailboxInfo const info = mailbox_info(*before);
     box->index = nullptr;
     open_.forget(id);
-    // Should this process end now, any collector of expired messages goes on (§4.1).
-    double const due = static_cast<double>(clock_.now() - 24LL * 3'600'000);
-    MALLARD_TRY(mongo_.write(Db::main, "messages",
-                             {.kind = Write::Kind::update_many,
-                              .filter = {{"mailbox", id}},
-                              .document = {{"$set", Document{{"exp", true}, {"rdate", due}}}}}));
-    MALLARD_TRY(write_journal(info, {Document{{"command", command_of(Event::Kind::mailbox_deleted)},
-                                              {"modseq", bson::number(before->integer("modifyIndex"))}}}));
-    MALLARD_TRY(remove_all({{"mailbox", id}}));
+    // Should this process end now, any collector of expired messages goes on (§4.1, §17.3).
+    Document marks{{"exp", true}, {"rdate", static_cast<double>(clock_.now() - 24LL * 3'600'000)}};
+    if (!archived) marks.set("userDeleted", true);
+    MALLARD_TRY(mongo_.write(
+        Db::main, "messages",
+        {.kind = Write::Kind::update_many, .filter = {{"mailbox", id}}, .document = {{"$set", std::move(marks)}}}));
+    MALLARD_TRY(write_journal({mailbox_entry(info, command_of(Event::Kind::mailbox_deleted),
+                                             static_cast<ModSeq>(before->integer("modifyIndex")), false)}));
+    (void)redis_.command({"DEL", "total:" + id.hex(), "unseen:" + id.hex()});
+    MALLARD_TRY(remove_all(id, archived));
     announce(info, Event::Kind::mailbox_deleted);
     return {};
 }
 
-Result<void> ClusterMailStore::delete_user(UserId user) {
-    MALLARD_TRY_ASSIGN(auto const all, mailboxes(user));
-    for (auto const& info : all)
-        if (auto done = delete_mailbox(info.id); !done && done.error().kind != ErrorKind::not_found) return done;
-    return {};
-}
-
-Result<void> ClusterMailStore::remove_all(Document const& filter) {
-    constexpr std::int64_t batch = 200;
-    Document const projection{{"uid", 1},  {"mailbox", 1}, {"user", 1},
-                              {"size", 1}, {"magic", 1},   {"mimeTree.attachmentMap", 1}};
-    while (true) {
-        MALLARD_TRY_ASSIGN(auto const found,
-                           mongo_.find(Db::main, "messages", filter, {.projection = projection, .limit = batch}));
-        for (auto const& message : found) {
-            auto const user = message.id("user");
-            Document exactly;
-            for (std::string_view key : {"_id", "mailbox", "uid"}) exactly.set(key, *message.find(key));
-            MALLARD_TRY_ASSIGN(auto const erased, mongo_.erase(Db::main, "messages", exactly));
-            if (erased == 0) continue;  // another was faster, and counts it
-            if (user) MALLARD_TRY(add_storage(UserId(*user), -message.integer("size")));
-            MALLARD_TRY(release({message}));
+Result<void> ClusterMailStore::count_references(std::vector<Document> const& messages, int times) {
+    Attachments::References references;
+    for (auto const& message : messages)
+        for (auto const& [digest, uses] : digests_of(message)) {
+            auto& one = references[digest];
+            one.times += uses * times;
+            one.magics += uses * times * message.integer("magic");
         }
-        if (static_cast<std::int64_t>(found.size()) < batch) return {};
-    }
-}
-
-Result<void> ClusterMailStore::release(std::vector<Document> const& messages) {
-    for (auto const& message : messages) {
-        auto digests = digests_of(message);
-        for (auto& [digest, times] : digests) times = -times;
-        MALLARD_TRY(attachments_.count(digests, static_cast<std::int32_t>(message.integer("magic"))));
-    }
-    return {};
+    return attachments_.count(references);
 }
 
 Result<void> ClusterMailStore::add_storage(UserId user, std::int64_t by) {
@@ -210,33 +207,45 @@ Result<std::int64_t> ClusterMailStore::storage_used(UserId user) const {
     return sums.empty() ? 0 : std::max<std::int64_t>(0, sums.front().integer("used"));
 }
 
-Result<Document> ClusterMailStore::bump(MailboxId id, std::int64_t uids, std::int64_t modseqs) {
+Result<UserId> ClusterMailStore::owner_of(MailboxId id) const {
+    if (auto const known = open_.owner(id)) return *known;
+    MALLARD_TRY_ASSIGN(auto const found, mailbox(id));
+    if (!found) return fail(ErrorKind::not_found, "there is no such mailbox");
+    return found->user;
+}
+
+Result<Document> ClusterMailStore::bump(MailboxId id, std::int64_t uids, std::int64_t modseqs,
+                                        std::vector<std::string> const& keywords) {
     Document by;
     if (uids) by.set("uidNext", bson::number(uids));
     by.set("modifyIndex", bson::number(modseqs));
-    MALLARD_TRY_ASSIGN(
-        auto before,
-        mongo_.find_and_modify(Db::main, "mailboxes", {.filter = {{"_id", id}}, .update = {{"$inc", std::move(by)}}}));
+    Document update{{"$inc", std::move(by)}};
+    if (!keywords.empty()) {
+        Array names;
+        for (auto const& keyword : keywords) names.emplace_back(keyword);
+        update.set("$addToSet", Document{{"flags", Document{{"$each", std::move(names)}}}});
+    }
+    MALLARD_TRY_ASSIGN(auto before, mongo_.find_and_modify(Db::main, "mailboxes",
+                                                           {.filter = {{"_id", id}}, .update = std::move(update)}));
     if (!before) return fail(ErrorKind::not_found, "there is no such mailbox");
     return std::move(*before);
 }
 
-Result<void> ClusterMailStore::write_journal(MailboxInfo const& info, std::vector<Document> entries) {
+Result<void> ClusterMailStore::write_journal(std::vector<Document> entries) {
     std::vector<Write> writes;
+    std::map<ObjectId, CounterChange> counters;
     writes.reserve(entries.size());
     Date const now{clock_.now()};
     for (auto& entry : entries) {
         entry.set("_id", ObjectId::generate());
-        entry.set("mailbox", info.id);
-        entry.set("user", info.user);
         entry.set("created", now);
+        if (auto const mailbox = entry.id("mailbox")) count_entry(entry, counters[*mailbox]);
         writes.push_back({.kind = Write::Kind::insert, .document = std::move(entry)});
     }
     if (writes.empty()) return {};
-    MALLARD_TRY(mongo_.bulk(Db::main, "journal", writes, false));
-    // Counters of the mailbox (§12.3): whoever wants them counts anew.
-    (void)state_.erase("total:" + info.id.hex());
-    (void)state_.erase("unseen:" + info.id.hex());
+    auto const written = mongo_.bulk(Db::main, "journal", writes, false);
+    for (auto const& [mailbox, change] : counters) adjust_counters(redis_, MailboxId(mailbox), change);
+    if (!written) return std::unexpected(written.error());
     return {};
 }
 
@@ -247,7 +256,7 @@ void ClusterMailStore::announce(MailboxInfo const& info, Event::Kind kind) {
 Result<Snapshot> ClusterMailStore::snapshot(MailboxId id) {
     auto const box = open_.get(id);
     std::lock_guard const lock(box->mutex);
-    return open_.refresh(*box);
+    return open_.current(*box);
 }
 
 }  // namespace mallard::store::cluster

@@ -5,21 +5,28 @@
 // - Order of writes: references to attachments and the storage counter rise before the message is there, and fall after
 //   it is gone. A crash between leaves counters too high, never a message without its attachments.
 // - Within a process the changes of a mailbox follow one another under its lock, from the $inc to the write. Between
-//   processes they may cross: the index of an open mailbox reads recent changes again until all their modseqs are
-//   accounted for (open_mailboxes.hpp).
+//   processes they may cross: flags change by operators on each message, and only if it has no later modseq yet, else
+//   anew with a later one. Messages leave a mailbox under WildDuck's lock of it (mailbox_lock.hpp).
+// - Indexes are current without asking the database (open_mailboxes.hpp, docs/decisions/0020).
 // - The exact bytes: `mallardSource` where WildDuck's rebuild differs, `mallardSize` where its size does, `mallard` for
 //   the message's record. WildDuck ignores these and copies them along.
-// Locks: mailboxes by ascending id; none while waiting for a client.
+// Locks: first that in Redis, then mailboxes by ascending id; none while waiting for a client.
 
+#include <atomic>
 #include <functional>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "store/cluster/attachments.hpp"
+#include "store/cluster/change_signals.hpp"
+#include "store/cluster/mailbox_lock.hpp"
 #include "store/cluster/mongo_client.hpp"
 #include "store/cluster/open_mailboxes.hpp"
+#include "store/cluster/redis_client.hpp"
 #include "store/events.hpp"
 #include "store/mail_store.hpp"
-#include "store/shared_state.hpp"
 
 namespace mallard::store::cluster {
 
@@ -28,8 +35,10 @@ using DeriveRecord = std::function<MessageRecord(std::string_view source, TimeMs
 
 class ClusterMailStore final : public MailStore {
 public:
-    // All of them outlive the store. Without `derive` the records of messages that others wrote are not_supported.
-    ClusterMailStore(MongoClient& mongo, SharedState& state, Events& events, Clock const& clock,
+    // All of them outlive the store. `signals` (ClusterEvents has them; null: the database is asked each time) tell of
+    // what `events` of other processes announced. Without `derive` the records of messages that others wrote are
+    // not_supported.
+    ClusterMailStore(MongoClient& mongo, RedisClient& redis, Events& events, ChangeSignals* signals, Clock const& clock,
                      DeriveRecord derive = {});
 
     Result<MailboxInfo> create_mailbox(MailboxInfo info) override;
@@ -72,20 +81,48 @@ private:
         std::int32_t magic = 0;
         std::int64_t size = 0;  // WildDuck's
     };
-    Result<Stored> store_content(MailboxInfo const& info, NewMessage const& message);
+    Result<Stored> store_content(UserId user, NewMessage const& message);
     Result<void> restore_message(MailboxInfo const& info, RestoredMessage const& restored);
     Result<void> lead_thread(UserId user, NewMessage const& message);
     void undo_content(Stored const& stored, UserId user);
     Result<ThreadId> join_thread(UserId user, std::vector<std::string> const& refs, std::string_view subject);
     Result<void> add_storage(UserId user, std::int64_t by);
-    Result<Copied> transfer(MailboxId from, UidSet const& uids, MailboxId to, bool moving);
-    Result<void> insert_copies(std::vector<bson::Document> const& sources, OpenMailbox& to, bool moving,
-                               Copied& copied);
-    Result<UidSet> remove(OpenMailbox& box, std::vector<bson::Document> const& messages, bool only_deleted);
-    Result<void> release(std::vector<bson::Document> const& messages);
-    Result<void> remove_all(bson::Document const& filter);  // without a mailbox to tell: it is gone
-    Result<bson::Document> bump(MailboxId id, std::int64_t uids, std::int64_t modseqs);  // before; not_found
-    Result<void> write_journal(MailboxInfo const& info, std::vector<bson::Document> entries);
+    Result<UserId> owner_of(MailboxId id) const;
+    Result<Copied> transfer(MailboxId from, UidSet const& uids, MailboxId to, bool moving, MailboxLock* lock = nullptr);
+    Result<void> transfer_batch(OpenMailbox& from, std::vector<Uid> const& uids, OpenMailbox& to, bool moving,
+                                Copied& copied);
+    Result<std::vector<bson::Document>> insert_copies(std::vector<bson::Document> const& sources, OpenMailbox& to,
+                                                      bool moving);
+    Result<void> remove_moved(OpenMailbox& from, std::vector<bson::Document> sources, OpenMailbox& to,
+                              std::vector<bson::Document>& copies, std::vector<bson::Document>& entries);
+    Result<void> copy_flags(std::map<ObjectId, bson::Document> const& sources, OpenMailbox& to,
+                            std::map<ObjectId, bson::Document*> const& copies);
+    struct Removed {
+        std::vector<bson::Document> messages;
+        std::vector<bson::Document> left;  // changed since they were read, and still there
+        bool by_us = true;                 // false: another removed some of them at the same time; nobody knows which
+    };
+    Result<Removed> take_away(ObjectId mailbox, std::vector<bson::Document> messages);
+    Result<Removed> remove(OpenMailbox& box, std::vector<bson::Document> messages,
+                           std::vector<bson::Document>& entries);
+    Result<void> expunge_batch(OpenMailbox& box, std::vector<Uid> uids, bool only_deleted, UidSet& expunged);
+    Result<void> archive(std::vector<bson::Document> const& messages);  // those that belong there
+    Result<void> unarchive(std::vector<bson::Document> const& messages);
+    Result<void> let_go(UserId user, Removed const& removed);
+    Result<bool> sweep_archive(std::int64_t limit);
+    TimeMs archive_time() const;
+    Result<void> count_references(std::vector<bson::Document> const& messages, int times);
+    // Messages that match `also`, without a mailbox to tell.
+    Result<void> remove_all(MailboxId id, bool archived, bson::Document const& also = {});
+    Result<void> drop_mailbox(MailboxId id, bool archived);
+    Result<FlagsChanged> write_flags(OpenMailbox& box, UidSet const& uids, FlagChange const& change,
+                                     std::map<Uid, bson::Document>& done);  // done: what carries the change's modseq
+    Result<std::map<Uid, bson::Document>> stamped(MailboxId id, std::vector<Row> const& targets, ModSeq modseq,
+                                                  bool all, Flags const* removed);
+    // The document before; `keywords` are new to it. not_found.
+    Result<bson::Document> bump(MailboxId id, std::int64_t uids, std::int64_t modseqs,
+                                std::vector<std::string> const& keywords = {});
+    Result<void> write_journal(std::vector<bson::Document> entries);
     void announce(MailboxInfo const& info, Event::Kind kind = Event::Kind::mailbox_changed);
     Result<std::vector<bson::Document>> documents_of(MailboxId mailbox, std::vector<Uid> const& uids,
                                                      bson::Document projection = {}) const;
@@ -93,12 +130,13 @@ private:
     Result<std::string> source_of(bson::Document const& message) const;
 
     MongoClient& mongo_;
-    SharedState& state_;
+    RedisClient& redis_;
     Events& events_;
     Clock const& clock_;
     DeriveRecord derive_;
     Attachments attachments_;
     mutable OpenMailboxes open_;
+    mutable std::atomic<TimeMs> archive_time_ = 0, archive_time_read_at_ = 0;
 };
 
 }  // namespace mallard::store::cluster

@@ -216,19 +216,22 @@ Result<CheckReport> ClusterMailStore::check(bool repair,
 
 Result<bool> ClusterMailStore::sweep() {
     constexpr std::int64_t batch = 1'000;
-    MALLARD_TRY_ASSIGN(bool more, attachments_.sweep(batch));
+    MALLARD_TRY_ASSIGN(bool more, sweep_archive(batch));
+    MALLARD_TRY_ASSIGN(bool const more_files, attachments_.sweep(batch));
+    more = more || more_files;
     // What a deletion of a mailbox left behind when its process ended. Expired messages of living mailboxes are the
     // business of retention.
     Document const due{{"exp", true}, {"rdate", Document{{"$lte", static_cast<double>(clock_.now())}}}};
-    MALLARD_TRY_ASSIGN(auto const expired,
-                       mongo_.find(Db::main, "messages", due, {.projection = {{"mailbox", 1}}, .limit = batch}));
-    std::set<ObjectId> ids;
+    MALLARD_TRY_ASSIGN(
+        auto const expired,
+        mongo_.find(Db::main, "messages", due, {.projection = {{"mailbox", 1}, {"userDeleted", 1}}, .limit = batch}));
+    std::map<ObjectId, bool> archived;
     for (auto const& message : expired)
-        if (auto const id = message.id("mailbox")) ids.insert(*id);
-    for (auto const& id : ids) {
+        if (auto const id = message.id("mailbox")) archived[*id] = !message.boolean("userDeleted");
+    for (auto const& [id, keep] : archived) {
         MALLARD_TRY_ASSIGN(auto const found, mailbox(MailboxId(id)));
         if (found) continue;
-        MALLARD_TRY(remove_all({{"mailbox", id}}));
+        MALLARD_TRY(remove_all(MailboxId(id), keep));
         more = more || static_cast<std::int64_t>(expired.size()) == batch;
     }
     return more;

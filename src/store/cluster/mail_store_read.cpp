@@ -108,7 +108,9 @@ Result<std::vector<Document>> ClusterMailStore::documents_of(MailboxId mailbox, 
     Array list;
     for (Uid const uid : uids) list.push_back(bson::number(uid));
     return mongo_.find(Db::main, "messages", {{"mailbox", mailbox}, {"uid", Document{{"$in", std::move(list)}}}},
-                       {.projection = std::move(projection), .sort = {{"uid", 1}}});
+                       {.projection = std::move(projection),
+                        .sort = {{"uid", 1}},
+                        .batch = static_cast<std::int32_t>(uids.size() + 1)});
 }
 
 Result<std::vector<Segment>> ClusterMailStore::segments_of(Document const& message) const {

@@ -106,8 +106,9 @@ Result<void> ClusterMailStore::restore_message(MailboxInfo const& info, Restored
         parsed = mime::parse(message.source);
         message.tree = &parsed;
     }
-    MALLARD_TRY_ASSIGN(Stored stored, store_content(info, message));
+    MALLARD_TRY_ASSIGN(Stored stored, store_content(info.user, message));
     Document& document = stored.document;
+    set_mailbox(document, info, clock_.now());
     document.set("_id", restored.id);
     document.set("root", restored.id);
     document.set("uid", bson::number(restored.uid));
@@ -155,9 +156,8 @@ Result<void> ClusterMailStore::restore_changes(MailboxId id, std::span<RestoredF
         if (!written.failures.empty()) return std::unexpected(written.failures.front().error);
     }
     for (auto const& range : vanished.ranges())
-        MALLARD_TRY(
-            remove_all({{"mailbox", id},
-                        {"uid", Document{{"$gte", bson::number(range.first)}, {"$lte", bson::number(range.last)}}}}));
+        MALLARD_TRY(remove_all(
+            id, false, {{"uid", Document{{"$gte", bson::number(range.first)}, {"$lte", bson::number(range.last)}}}}));
     return {};
 }
 
@@ -165,8 +165,7 @@ Result<void> ClusterMailStore::restore_marks(MailboxId id, Uid uid_next, ModSeq 
     Forgetting const forgetting(open_.get(id));
     MALLARD_TRY(raise_marks(mongo_, id, uid_next, highest_modseq));
     MALLARD_TRY(mongo_.erase(Db::main, "journal", {{"mailbox", id}}, true));
-    (void)state_.erase("total:" + id.hex());
-    (void)state_.erase("unseen:" + id.hex());
+    (void)redis_.command({"DEL", "total:" + id.hex(), "unseen:" + id.hex()});
     return {};
 }
 

@@ -104,6 +104,20 @@ Array flag_array(Flags const& flags) {
     return out;
 }
 
+Flags own_flags(Document const& message) {
+    Flags out;
+    if (auto const* flags = message.array("flags"))
+        for (auto const& flag : *flags) {
+            auto const* name = flag.as<std::string>();
+            if (!name) continue;
+            if (auto const bit = system_flag(*name))
+                out.system |= bit;
+            else if (std::ranges::find(out.keywords, *name) == out.keywords.end())
+                out.keywords.push_back(*name);
+        }
+    return out;
+}
+
 Document flag_mirrors(std::uint8_t system) {
     return {{"unseen", !(system & seen)},
             {"flagged", (system & flagged) != 0},
@@ -190,7 +204,12 @@ std::optional<MessageRecord> record_of(Document const& message) {
     record.headers = bytes_at(*ours, "headers");
     record.info = bytes_at(*ours, "info");
     auto const* meta = message.document("meta");
-    record.meta = ours->find("meta") ? bytes_at(*ours, "meta") : meta ? meta->encode() : std::string();
+    record.meta = ours->find("meta") ? bytes_at(*ours, "meta") : std::string();
+    if (meta && !ours->find("meta")) {  // copies note here that they are copies (§4.3)
+        Document shared = *meta;
+        shared.erase("events");
+        record.meta = shared.encode();
+    }
     return record;
 }
 

@@ -18,6 +18,7 @@ bson::Document message_document(NewMessage const& message, MimeTree const& tree,
 void set_flags(bson::Document& message, Flags const& flags);
 bson::Document flag_mirrors(std::uint8_t system);
 bson::Array flag_array(Flags const& flags);
+Flags own_flags(bson::Document const& message);  // as its `flags` are spelled
 
 // What follows from the mailbox a message enters at `now` (§4.2 retention, exp, rdate, junk).
 void set_mailbox(bson::Document& message, MailboxInfo const& info, TimeMs now);

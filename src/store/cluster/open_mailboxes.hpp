@@ -1,11 +1,20 @@
 #pragma once
-// OpenMailboxes: the indexes of mailboxes in use, kept current with the database.
+// OpenMailboxes: the indexes of mailboxes in use, kept current with the database (docs/decisions/0020).
 //
-// A change takes its modseq first and is written a moment later; another process may see the modseq before the change.
-// So a refresh reads again all changes above `floor`, and the floor rises only over modseqs that were found (on a
-// message or in the journal), or that are older than a minute: whoever took them is dead.
+// - An index is used without a look at the database as long as the watch of its user has not moved since before the
+//   last look, for index_age_max at most.
+// - A change takes its modseq first and is written a moment later; another process may see the modseq before the
+// change.
+//   So an update reads again all changes above `floor`, and the floor rises only over modseqs that were found (on a
+//   message or in the journal), or that were met more than a minute ago: whoever took them is dead.
+// - So with UIDs: while a lower one may still be on its way, a new message is withheld; sequence numbers only grow at
+//   their end (RFC 9051 §2.3.1.2).
+// - highest_modseq of an index stays below changes that may still come, so that who asks for the changes since then
+//   misses none (RFC 7162 §3.1.2.1).
 // Threads: OpenMailbox is used under its mutex only.
 
+#include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -14,45 +23,94 @@
 
 #include "base/clock.hpp"
 #include "store/bson.hpp"
+#include "store/cluster/change_signals.hpp"
 #include "store/cluster/index_merge.hpp"
 #include "store/cluster/mongo_client.hpp"
 
 namespace mallard::store::cluster {
+
+inline constexpr TimeMs index_age_max_ms = 10'000;  // should a signal ever be lost unseen
 
 MailboxInfo mailbox_info(bson::Document const& mailbox);
 bson::Document row_projection();
 // A message as a row; keywords are numbered in `index`.
 Row row_of(bson::Document const& message, MailboxIndex& index);
 
+// The mailbox's own spelling of flags. `limited`: limit, if it would hold too many keywords.
+struct OpenMailbox;
+Result<Flags> spelled(OpenMailbox const& box, Flags flags, bool limited);
+
+// The rows of the set, cut into steps of whole documents that memory can hold.
+std::vector<std::vector<Uid>> batches_of(MailboxIndex const& index, UidSet const& uids, bool only_deleted);
+
 struct OpenMailbox {
+    struct Met {
+        ModSeq modseq = 0;
+        TimeMs at = 0;
+    };
+
     std::mutex mutex;
     MailboxId id;
-    Snapshot index;  // null: not loaded
+    Snapshot index;                     // null: not loaded
+    std::vector<std::string> keywords;  // that the mailbox's document lists
+
     ModSeq floor = 0;
-    std::set<ModSeq> found;  // modseqs above the floor whose change was seen
-    TimeMs first_seen = 0;   // when the newest modseq above the floor was first met
     ModSeq newest = 0;
+    std::set<ModSeq> found;  // modseqs above the floor whose change was seen
+    std::deque<Met> met;     // when what is above the floor was first heard of
+
+    Uid tail = 1;  // of all lower UIDs it is known whether they are messages
+    std::map<Uid, Row> withheld;
+    UidSet gone;            // from tail on
+    TimeMs tail_since = 0;  // when it was first met as missing; 0: it is not
+
+    std::shared_ptr<ChangeSignals::Watch> watch;
+    std::optional<std::uint64_t> moment;  // of the watch, before the last look; nullopt: look again
+    TimeMs looked_at = 0;
 
     bool settled() const { return floor >= newest; }
-    void note(ModSeq modseq);  // the change of this modseq is in the index
+    void note(ModSeq modseq);  // the change of this modseq is in the index, or there is none
+    // Our own change, whose modseq followed on `before`: the mailbox's document ahead of it.
+    void apply(MailboxIndex numbered, IndexDelta delta, ModSeq modseq, bson::Document const& before);
+    void stale() { moment.reset(); }
+    // Moves rows whose turn it is from withheld to `delta`.
+    void decide(Uid uid_next, TimeMs now, IndexDelta& delta);
 };
 
 class OpenMailboxes {
 public:
-    OpenMailboxes(MongoClient const& mongo, Clock const& clock) : mongo_(mongo), clock_(clock) {}
+    OpenMailboxes(MongoClient const& mongo, Clock const& clock, ChangeSignals* signals)
+        : mongo_(mongo), clock_(clock), signals_(signals) {}
 
     std::shared_ptr<OpenMailbox> get(MailboxId id);
     void forget(MailboxId id);
-    Result<Snapshot> refresh(OpenMailbox& box) const;  // precondition: its mutex is held; not_found
+    // Precondition of what takes a box: its mutex is held. not_found: there is no such mailbox.
+    Result<Snapshot> current(OpenMailbox& box) const;  // without a look where that may be
+    Result<Snapshot> refresh(OpenMailbox& box) const;
+    // The same, from the mailbox's document that the caller has just got.
+    Result<void> catch_up(OpenMailbox& box, bson::Document const& mailbox) const;
+
+    // Whose a mailbox is, which never changes; nullopt: not met yet.
+    std::optional<UserId> owner(MailboxId id) const;
+    void note_owner(MailboxId id, UserId user) const;
 
 private:
     Result<void> load(OpenMailbox& box, bson::Document const& mailbox) const;
     Result<void> update(OpenMailbox& box, bson::Document const& mailbox) const;
+    bool expire(OpenMailbox& box) const;
 
     MongoClient const& mongo_;
     Clock const& clock_;
+    ChangeSignals* const signals_;  // null: every time a look
     std::mutex mutex_;
-    std::unordered_map<MailboxId, std::shared_ptr<OpenMailbox>> boxes_;
+    struct Kept {
+        std::shared_ptr<OpenMailbox> box;
+        TimeMs used_at = 0;
+    };
+    std::unordered_map<MailboxId, Kept> boxes_;
+    TimeMs tidied_at_ = 0;
+    mutable std::mutex owners_mutex_;
+    mutable std::unordered_map<MailboxId, UserId> owners_;
 };
 
 }  // namespace mallard::store::cluster

@@ -52,7 +52,7 @@ public:
           documents_(*mongo_, clock),
           state_(*redis_, clock.now()),
           events_(*redis_, with_worker_channels(std::move(config.events))),
-          mail_(*mongo_, state_, events_, clock, std::move(config.derive)),
+          mail_(*mongo_, *redis_, events_, &events_, clock, std::move(config.derive)),
           clock_(clock) {}
 
     ~Store() override {

@@ -28,6 +28,9 @@ public:
     virtual Events& events() = 0;
     virtual MailStore& mail() = 0;
     virtual ManualClock& clock() = 0;
+    // How much of a long test this engine is asked to do here: less than all where a test server (not the engine) takes
+    // time for each request that grows with what it holds.
+    virtual double share_of_long_tests() const { return 1; }
     virtual void reopen() = 0;  // as after the end of the process: only what was durable is there
 };
 

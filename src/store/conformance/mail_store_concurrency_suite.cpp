@@ -43,7 +43,7 @@ TEST_P(MailStoreSuite, KeepsOrderWhenManyChangeOneMailbox) {
         std::vector<std::jthread> writers;
         for (int writer = 0; writer < 4; ++writer)
             writers.emplace_back([&, writer] {
-                for (int i = 0; i < 40; ++i) {
+                for (int i = 0; i < 40 * backend->share_of_long_tests(); ++i) {
                     auto const source = i % 5 == 0 ? with_attachment(12'000, 5, fmt::format("{} {}", writer, i))
                                                    : message(fmt::format("{} {}", writer, i));
                     auto const result = append(box.id, source);
@@ -175,7 +175,7 @@ TEST_P(MailStoreSuite, FreesAndStoresTheSameAttachmentAtOnce) {
         std::vector<std::jthread> writers;
         for (int i = 0; i < 3; ++i)
             writers.emplace_back([&] {
-                for (int n = 0; n < 60; ++n) {
+                for (int n = 0; n < 60 * backend->share_of_long_tests(); ++n) {
                     auto const appended = append(box.id, source);
                     ASSERT_TRUE(appended);
                     ASSERT_EQ(body_of(box.id, appended->uid), source);

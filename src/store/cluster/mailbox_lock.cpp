@@ -1,0 +1,73 @@
+#include "store/cluster/mailbox_lock.hpp"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/random.hpp"
+
+namespace mallard::store::cluster {
+
+namespace {
+
+constexpr std::string_view lock_key = "mail:mbwr:";
+constexpr std::string_view index_key = "mailindex";
+constexpr std::string_view release_channel = "mail-release";
+constexpr std::chrono::milliseconds lock_ttl = std::chrono::minutes(5);
+constexpr std::chrono::milliseconds look_again_max{50};  // others publish their release, but a look costs less
+
+// KEYS: lock; ARGV: counter, ttl, our name. The name, which WildDuck ignores, tells a repeated call that the first one
+// succeeded.
+constexpr RedisScript take_script{R"(
+if redis.call('EXISTS', KEYS[1]) == 1 then
+    if redis.call('HGET', KEYS[1], 'by') == ARGV[3] then return redis.call('HGET', KEYS[1], 'index') end
+    return false
+end
+local index = redis.call('INCR', ARGV[1])
+redis.call('HSET', KEYS[1], 'index', index, 'by', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return tostring(index)
+)"};
+
+constexpr RedisScript extend_script{R"(
+if redis.call('HGET', KEYS[1], 'index') ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+)"};
+
+constexpr RedisScript release_script{R"(
+if redis.call('HGET', KEYS[1], 'index') ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', ARGV[2], KEYS[1])
+return 1
+)"};
+
+}  // namespace
+
+Result<MailboxLock> MailboxLock::take(RedisClient& redis, MailboxId mailbox, std::chrono::milliseconds wait) {
+    std::string const key = std::string(lock_key) + mailbox.hex();
+    auto const end = std::chrono::steady_clock::now() + wait;
+    std::vector<std::string> const arguments{std::string(index_key), std::to_string(lock_ttl.count()), random_hex(8)};
+    for (std::chrono::milliseconds pause{2};; pause = std::min(pause * 2, look_again_max)) {
+        MALLARD_TRY_ASSIGN(auto const taken, redis.run(take_script, key, arguments, RedisClient::Repeat::yes));
+        if (taken.kind == RedisReply::Kind::text) return MailboxLock(redis, key, taken.text);
+        if (std::chrono::steady_clock::now() >= end)
+            return fail(ErrorKind::unavailable, "The mailbox is busy, try again later", "lock " + key + " is held");
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+MailboxLock::~MailboxLock() {
+    // If Redis is away it runs out by itself.
+    if (!index_.empty())
+        (void)redis_.run(release_script, key_, {index_, std::string(release_channel)}, RedisClient::Repeat::yes);
+}
+
+Result<void> MailboxLock::extend() {
+    MALLARD_TRY_ASSIGN(auto const extended, redis_.run(extend_script, key_, {index_, std::to_string(lock_ttl.count())},
+                                                       RedisClient::Repeat::yes));
+    if (extended.integer != 1)
+        return fail(ErrorKind::unavailable, "The mailbox is busy, try again later", "lock " + key_ + " ran out");
+    return {};
+}
+
+}  // namespace mallard::store::cluster
