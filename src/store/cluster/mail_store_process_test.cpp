@@ -284,6 +284,40 @@ TEST_F(ClusterProcesses, MoveAMessageOnce) {
     EXPECT_EQ((*here->snapshot(box.id))->size(), 0u);
 }
 
+TEST_F(ClusterProcesses, MoveNoMessageWithoutTheFlagsItHasBeenGiven) {
+    auto const box = make_mailbox("INBOX"), target = make_mailbox("Target");
+    fill(box.id, 20);
+    std::map<Uid, Uid> moved;
+    std::vector<std::pair<std::string, UidSet>> acknowledged;
+    {
+        std::jthread const flagger([&] {
+            for (int i = 0; i < 8; ++i) {
+                std::string const keyword = "kw" + std::to_string(i);
+                auto const done = other->change_flags(box.id, {{1, 20}}, {FlagMode::add, {0, {keyword}}, {}});
+                EXPECT_TRUE(done) << done.error().context;
+                if (done) acknowledged.emplace_back(keyword, done->changed);
+            }
+        });
+        std::jthread const mover([&] {
+            for (Uid uid = 1; uid <= 20; uid += 2) {
+                auto const done = here->move(box.id, {{uid, uid + 1}}, target.id);
+                ASSERT_TRUE(done) << done.error().context;
+                ASSERT_EQ(done->target.count(), 2u);
+                moved[uid] = done->target.ranges().front().first;
+                moved[uid + 1] = moved[uid] + 1;
+            }
+        });
+    }
+    for (auto const& [keyword, uids] : acknowledged)
+        for (auto const& [uid, copy] : moved)
+            if (uids.contains(uid)) {
+                auto const keywords = flags_at(*here, target.id, copy).keywords;
+                EXPECT_TRUE(std::ranges::find(keywords, keyword) != keywords.end()) << keyword << " of uid " << uid;
+            }
+    expect_same(box.id);
+    expect_same(target.id);
+}
+
 // Random work of two processes with two threads each. Every message is known by its bytes.
 TEST_F(ClusterProcesses, EndInTheSameStateWhateverTheyDoAtOnce) {
     auto const seed = std::random_device{}();

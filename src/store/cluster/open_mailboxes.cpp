@@ -162,9 +162,9 @@ std::shared_ptr<OpenMailbox> OpenMailboxes::get(MailboxId id) {
         kept.box->id = id;
     }
     auto result = kept.box;
-    if (boxes_.size() <= boxes_max && now - tidied_at_ < unused_ms / 4) return result;
-    tidied_at_ = now;
     bool const too_many = boxes_.size() > boxes_max;
+    if (now - tidied_at_ < (too_many ? 1'000 : unused_ms / 4)) return result;
+    tidied_at_ = now;
     std::erase_if(boxes_, [&](auto& entry) {
         auto& [box, used_at] = entry.second;
         if (box.use_count() > 1 || (!too_many && now - used_at < unused_ms)) return false;
