@@ -7,6 +7,7 @@ namespace mallard::net {
 namespace {
 
 constexpr std::size_t held_reply_bytes_max = 64 * 1024;
+constexpr std::chrono::milliseconds held_reply_time_max(50);
 constexpr std::chrono::seconds last_words_timeout(2);
 
 // Between two commands. False: no command; look again.
@@ -64,12 +65,16 @@ Async<Result<void>> Dialogue::flush(std::chrono::milliseconds timeout) {
 }
 
 Async<Result<void>> Dialogue::reply(StartedReply reply, std::chrono::milliseconds timeout) {
-    if (pending.empty())
+    auto const now = std::chrono::steady_clock::now();
+    if (pending.empty()) {
+        held_since = now;
         pending = std::move(reply.first);
-    else
+    } else {
         pending += reply.first;
+    }
     bool const more = static_cast<bool>(reply.rest);
-    if (!more && connection.has_buffered_input() && pending.size() < held_reply_bytes_max) co_return Result<void>();
+    bool const full = pending.size() >= held_reply_bytes_max || now - held_since >= held_reply_time_max;
+    if (!more && !full && connection.has_buffered_input()) co_return Result<void>();
     reply.first = std::exchange(pending, {});
     connection.expires_after(timeout);  // however long the command took: the peer has its time
     if (!more) co_return co_await connection.write(reply.first);

@@ -2,7 +2,8 @@
 // The loop that serves one connection of a line protocol (IMAP, POP3, LMTP): the greeting, one command after another,
 // STARTTLS, draining, timeouts, last words. What a command is, and where it runs, is the session's business.
 //
-// - Short replies are held back while the peer's next command is already here, and leave in one write (RFC 2920).
+// - Short replies are held back while the peer's next command is already here, and leave in one write (RFC 2920). Not
+//   for long: slow commands may follow, and a peer that hears nothing takes us for dead.
 // - A session that must end for a reason of the server's sets farewell() and wakes the connection (Connection::waker).
 // - No command begins once the server drains; the one in flight finishes.
 
@@ -21,6 +22,7 @@ struct Dialogue {
     Server& server;
     Connection& connection;
     std::string pending;  // replies that wait for the next write; empty and without memory while idle
+    std::chrono::steady_clock::time_point held_since{};  // the first of them that reply() holds back
 
     Async<Result<void>> flush(std::chrono::milliseconds timeout);  // writes what is pending, and frees it
     // Adds a reply; writes all, unless it is short and the peer's next command is already here.
