@@ -270,7 +270,7 @@ void ClusterEvents::send(Outgoing const& out) {
         }
     }
     if (!done)
-        log(LogLevel::warning, who, "Could not tell the other processes",
+        log(LogLevel::debug, who, "Could not tell the other processes",  // that Redis is away was said
             {{"user", out.user.hex()}, {"error", done.error().context}});
 }
 

@@ -148,6 +148,14 @@ void MongoClient::Impl::warn_once(std::string const& what) {
 
 void MongoClient::Impl::note(std::string const& what) { log(LogLevel::debug, who, what); }
 
+void MongoClient::Impl::went_away(Error const& why) const {
+    if (opened && !away.exchange(true)) log(LogLevel::error, who, "MongoDB is away", {{"error", why.context}});
+}
+
+void MongoClient::Impl::came_back() const {
+    if (away.exchange(false)) log(LogLevel::info, who, "MongoDB is back");
+}
+
 Result<std::unique_ptr<MongoClient>> MongoClient::open(MongoConfig const& config) {
     initialise_library();
     auto impl = std::make_unique<Impl>();
@@ -161,6 +169,7 @@ Result<std::unique_ptr<MongoClient>> MongoClient::open(MongoConfig const& config
     std::unique_ptr<MongoClient> client(new MongoClient(std::move(impl)));
     MALLARD_TRY(client->command(Db::main, {{"ping", 1}}));
     client->features_ = client->probe();
+    client->impl_->opened = true;
     return client;
 }
 

@@ -92,6 +92,12 @@ struct MongoClient::Impl {
     static void warn_once(std::string const& what);  // once per process
     static void note(std::string const& what);       // of what MongoFeatures says: told whole by whoever opened us
 
+    // The log is told once when the server is gone for longer than a call waits, and when it is back.
+    mutable std::atomic<bool> away = false;
+    bool opened = false;  // until then whoever opens us tells what is wrong
+    void went_away(Error const& why) const;
+    void came_back() const;
+
     // Calls attempt() -> std::expected<T, Failure> until it succeeds, is refused, or the time for it is over.
     // `repeatable`: may happen twice without harm.
     template <class T, class F>
@@ -100,6 +106,7 @@ struct MongoClient::Impl {
         for (std::chrono::milliseconds pause{20};; pause = std::min(pause * 2, std::chrono::milliseconds(1'000))) {
             std::expected<T, Failure> result = attempt();
             if (result) {
+                if (away) came_back();
                 if constexpr (std::is_void_v<T>)
                     return {};
                 else
@@ -107,8 +114,10 @@ struct MongoClient::Impl {
             }
             auto const fate = result.error().fate;
             bool const again = fate == Fate::not_reached || (fate == Fate::unknown && repeatable);
-            if (!again || std::chrono::steady_clock::now() + pause > end)
+            if (!again || std::chrono::steady_clock::now() + pause > end) {
+                if (fate == Fate::not_reached) went_away(result.error().error);
                 return std::unexpected(std::move(result.error().error));
+            }
             std::this_thread::sleep_for(pause);
         }
     }

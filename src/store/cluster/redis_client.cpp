@@ -299,12 +299,19 @@ void RedisSubscriber::listen() {
         auto const ended = session();
         if (on_lost_) on_lost_();
         if (stop_) return;
-        if (!ended) log(LogLevel::warning, who, "Lost the connection that listens", {{"error", ended.error().context}});
+        if (!ended && !away_) log(LogLevel::error, who, "Redis is away", {{"error", ended.error().context}});
+        away_ = true;  // said once; it may last
         bool const held = std::chrono::steady_clock::now() - began > std::chrono::seconds(5);
         pause = held ? std::chrono::milliseconds(20) : std::min(pause * 2, std::chrono::milliseconds(1'000));
         std::unique_lock lock(mutex_);
         stopping_.wait_for(lock, pause, [&] { return stop_.load(); });
     }
+}
+
+void RedisSubscriber::connected() {
+    if (away_) log(LogLevel::info, who, "Redis is back");
+    away_ = false;
+    on_connected_();
 }
 
 // Until the connection is lost or this ends.
@@ -332,7 +339,7 @@ Result<void> RedisSubscriber::session() {
         asked = false;
         auto const& parts = message->list;
         if (parts.size() == 3 && parts[0].text == "message") on_message_(parts[1].text, parts[2].text);
-        if (parts.size() == 3 && parts[0].text == "subscribe" && ++subscribed == channels_.size()) on_connected_();
+        if (parts.size() == 3 && parts[0].text == "subscribe" && ++subscribed == channels_.size()) connected();
     }
     return {};
 }

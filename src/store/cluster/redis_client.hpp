@@ -112,6 +112,7 @@ public:
 private:
     void listen();
     Result<void> session();
+    void connected();
 
     RedisConfig const config_;
     std::vector<std::string> const channels_;
@@ -121,6 +122,7 @@ private:
     std::mutex mutex_;
     std::condition_variable stopping_;
     std::atomic<bool> stop_ = false;
+    bool away_ = false;  // the thread's own
     std::thread thread_;
 };
 
