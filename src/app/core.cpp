@@ -26,7 +26,8 @@ Result<accounts::AccountsConfig> accounts_config(config::Settings const& setting
     out.pop3_max_download = settings.integer("pop3.maxDownloadMB") * mebibyte;
     out.user_failures_max = static_cast<int>(settings.integer("auth.userFailuresMax"));
     out.address_failures_max = static_cast<int>(settings.integer("auth.addressFailuresMax"));
-    out.login_cache_seconds = static_cast<int>(settings.integer("auth.loginCacheSeconds"));
+    // Another process may change the password of a shared store's user, and this one would not hear of it.
+    out.login_cache_seconds = store.is_shared() ? 0 : static_cast<int>(settings.integer("auth.loginCacheSeconds"));
     out.pbkdf2_iterations = static_cast<int>(settings.integer("auth.pbkdf2Iterations"));
     out.token_ttl = settings.integer("api.accessControl.tokenTTL");
     out.token_lifetime = settings.integer("api.accessControl.tokenLifetime");

@@ -116,7 +116,8 @@ constexpr Option option_list[] = {
      {},
      false,
      false,
-     "A verified password is remembered as a keyed hash in memory for so long. 0: never."},
+     "A verified password is remembered as a keyed hash in memory for so long. 0: never. Embedded store only: on a "
+     "shared one another process may change the password."},
     {"auth.pbkdf2Iterations",
      Type::integer,
      "100000",
