@@ -94,6 +94,18 @@ function(mallard_module)
     endif()
 endfunction()
 
+# mallard_cluster_test(imap imap_test): the test program once more, as the test <name>_cluster, on a store of the cluster
+# engine (tests/engines), with servers of its own.
+function(mallard_cluster_test name program)
+    if(NOT TARGET ${program})
+        return()
+    endif()
+    add_test(NAME ${name}_cluster
+        COMMAND "${CMAKE_SOURCE_DIR}/tests/mongo/with-servers" $<TARGET_FILE:${program}> --gtest_brief=1)
+    set_tests_properties(${name}_cluster PROPERTIES LABELS cluster SKIP_RETURN_CODE 77 TIMEOUT 600
+        ENVIRONMENT MALLARD_TEST_ENGINE=cluster)
+endfunction()
+
 # mallard_fuzz(NAME mime DEPS mime CORPUS corpus/mime): fuzz/<name>_fuzz.cpp defines LLVMFuzzerTestOneInput. With
 # MALLARD_FUZZ it becomes a libFuzzer program; in every other build a replay program that runs its corpus in ctest.
 function(mallard_fuzz)

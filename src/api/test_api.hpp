@@ -12,10 +12,8 @@
 
 #include "api/endpoint.hpp"
 #include "base/log.hpp"
+#include "engines/test_engine.hpp"
 #include "http/router.hpp"
-#include "kv/engine.hpp"
-#include "store/embedded/store.hpp"
-#include "store/embedded/tables.hpp"
 
 namespace mallard::api {
 
@@ -71,9 +69,7 @@ protected:
     }
 
     ManualClock clock_{1'704'103'200'000};
-    std::unique_ptr<kv::Engine> engine_ = kv::open_memory(kv::new_memory_state(), store::embedded::table_specs());
-    std::unique_ptr<store::embedded::EmbeddedStore> store_ =
-        std::move(*store::embedded::EmbeddedStore::open(*engine_, {.upkeep = false}, clock_));
+    std::unique_ptr<engines::TestEngine> store_ = engines::open_test_engine(clock_);
     std::unique_ptr<accounts::Accounts> accounts_ = [this] {
         accounts::AccountsConfig config;
         config.email_domain = "example.com";

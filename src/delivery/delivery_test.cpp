@@ -2,12 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "kv/engine.hpp"
+#include "engines/test_engine.hpp"
 #include "mime/imap_structure.hpp"
 #include "mime/message.hpp"
 #include "store/bson.hpp"
-#include "store/embedded/store.hpp"
-#include "store/embedded/tables.hpp"
 
 namespace mallard::delivery {
 namespace {
@@ -15,8 +13,7 @@ namespace {
 class DeliveryTest : public testing::Test {
 protected:
     DeliveryTest()
-        : engine_(kv::open_memory(kv::new_memory_state(), store::embedded::table_specs())),
-          store_(*store::embedded::EmbeddedStore::open(*engine_, {.upkeep = false}, clock_)),
+        : store_(engines::open_test_engine(clock_)),
           accounts_(store_->documents(), store_->state(), store_->mail(), store_->events(), clock_, {}),
           mailboxes_(store_->mail(), accounts_, clock_),
           delivery_(accounts_, mailboxes_, clock_) {
@@ -57,8 +54,7 @@ protected:
                              .client_host = "[192.0.2.1]",
                              .server_name = "mail.example.com"};
     ManualClock clock_;
-    std::unique_ptr<kv::Engine> engine_;
-    std::unique_ptr<store::embedded::EmbeddedStore> store_;
+    std::unique_ptr<engines::TestEngine> store_;
     accounts::Accounts accounts_;
     mailboxes::Mailboxes mailboxes_;
     Delivery delivery_;

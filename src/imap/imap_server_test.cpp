@@ -9,12 +9,10 @@
 
 #include "base/log.hpp"
 #include "base/random.hpp"
-#include "kv/engine.hpp"
+#include "engines/test_engine.hpp"
 #include "net/connection.hpp"
 #include "net/testing/client.hpp"
 #include "net/workers.hpp"
-#include "store/embedded/store.hpp"
-#include "store/embedded/tables.hpp"
 
 namespace mallard::imap {
 namespace {
@@ -25,8 +23,7 @@ using namespace std::chrono_literals;
 class ImapServerTest : public testing::Test {
 protected:
     ImapServerTest()
-        : engine_(kv::open_memory(kv::new_memory_state(), store::embedded::table_specs())),
-          store_(*store::embedded::EmbeddedStore::open(*engine_, {.upkeep = false}, clock_)),
+        : store_(engines::open_test_engine(clock_)),
           accounts_(store_->documents(), store_->state(), store_->mail(), store_->events(), clock_,
                     {.imap_max_connections = 20, .pbkdf2_iterations = 1000}),
           mailboxes_(store_->mail(), accounts_, clock_) {
@@ -72,8 +69,7 @@ protected:
     }
 
     ManualClock clock_;
-    std::unique_ptr<kv::Engine> engine_;
-    std::unique_ptr<store::embedded::EmbeddedStore> store_;
+    std::unique_ptr<engines::TestEngine> store_;
     accounts::Accounts accounts_;
     mailboxes::Mailboxes mailboxes_;
     ImapConfig config_;

@@ -8,12 +8,10 @@
 
 #include "base/encoding.hpp"
 #include "base/log.hpp"
-#include "kv/engine.hpp"
+#include "engines/test_engine.hpp"
 #include "net/connection.hpp"
 #include "net/testing/client.hpp"
 #include "net/workers.hpp"
-#include "store/embedded/store.hpp"
-#include "store/embedded/tables.hpp"
 
 namespace mallard::lmtp {
 namespace {
@@ -24,8 +22,7 @@ using namespace std::chrono_literals;
 class LmtpServerTest : public testing::Test {
 protected:
     LmtpServerTest()
-        : engine_(kv::open_memory(kv::new_memory_state(), store::embedded::table_specs())),
-          store_(*store::embedded::EmbeddedStore::open(*engine_, {.upkeep = false}, clock_)),
+        : store_(engines::open_test_engine(clock_)),
           accounts_(store_->documents(), store_->state(), store_->mail(), store_->events(), clock_, {}),
           mailboxes_(store_->mail(), accounts_, clock_),
           delivery_(accounts_, mailboxes_, clock_) {
@@ -68,8 +65,7 @@ protected:
     }
 
     ManualClock clock_;
-    std::unique_ptr<kv::Engine> engine_;
-    std::unique_ptr<store::embedded::EmbeddedStore> store_;
+    std::unique_ptr<engines::TestEngine> store_;
     accounts::Accounts accounts_;
     mailboxes::Mailboxes mailboxes_;
     delivery::Delivery delivery_;

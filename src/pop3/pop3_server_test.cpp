@@ -7,12 +7,10 @@
 #include <thread>
 
 #include "base/log.hpp"
-#include "kv/engine.hpp"
+#include "engines/test_engine.hpp"
 #include "net/connection.hpp"
 #include "net/testing/client.hpp"
 #include "net/workers.hpp"
-#include "store/embedded/store.hpp"
-#include "store/embedded/tables.hpp"
 
 namespace mallard::pop3 {
 namespace {
@@ -23,8 +21,7 @@ using namespace std::chrono_literals;
 class Pop3ServerTest : public testing::Test {
 protected:
     Pop3ServerTest()
-        : engine_(kv::open_memory(kv::new_memory_state(), store::embedded::table_specs())),
-          store_(*store::embedded::EmbeddedStore::open(*engine_, {.upkeep = false}, clock_)),
+        : store_(engines::open_test_engine(clock_)),
           accounts_(store_->documents(), store_->state(), store_->mail(), store_->events(), clock_,
                     {.pbkdf2_iterations = 1000}),
           mailboxes_(store_->mail(), accounts_, clock_) {
@@ -58,8 +55,7 @@ protected:
     }
 
     ManualClock clock_;
-    std::unique_ptr<kv::Engine> engine_;
-    std::unique_ptr<store::embedded::EmbeddedStore> store_;
+    std::unique_ptr<engines::TestEngine> store_;
     accounts::Accounts accounts_;
     mailboxes::Mailboxes mailboxes_;
     UserId user_;

@@ -179,7 +179,7 @@ class WithoutAServer(Commands, unittest.TestCase):
 
     def test_a_password_is_asked_for_without_echo_on_a_terminal(self):
         master, slave = pty.openpty()
-        process = subprocess.Popen([str(BINARY), "user", "add", USER, "--data", str(self.server.data)], stdin=slave,
+        process = subprocess.Popen([str(BINARY), "user", "add", USER, *self.server.store_arguments()], stdin=slave,
                                    stdout=subprocess.PIPE, stderr=slave, env=clean_environment())
         os.close(slave)
         shown = b""

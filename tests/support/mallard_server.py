@@ -4,12 +4,14 @@
         server.add_user("ann@example.com", "secret")
         imaplib.IMAP4("127.0.0.1", server.imap_port)
 
-The binary is $MALLARD_BINARY, else build/release/bin/mallard.
+The binary is $MALLARD_BINARY, else build/release/bin/mallard. With MALLARD_TEST_ENGINE=cluster its store is a database of
+its own on the servers that tests/mongo/with-servers starts.
 """
 
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import signal
 import socket
@@ -17,9 +19,11 @@ import subprocess
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+REDIS_NUMBERS = 16  # as many as any Redis has
 BINARY = pathlib.Path(os.environ.get("MALLARD_BINARY", ROOT / "build/release/bin/mallard"))
 
 
@@ -42,6 +46,43 @@ def free_port():
     return free_ports(1)[0]
 
 
+def redis_say(connection, *words):
+    """One command to Redis; its reply's first line."""
+    connection.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in map(str.encode, words)))
+    reply = b""
+    while b"\r\n" not in reply:
+        reply += connection.recv(4096)
+    line = reply.split(b"\r\n")[0].decode()
+    if line.startswith("-"):
+        raise RuntimeError(f"Redis: {line}")
+    return line[1:]
+
+
+def own_redis_number(url):
+    """An empty Redis number of one's own above the one in the URL."""
+    parts = urllib.parse.urlsplit(url)
+    first = int(parts.path[1:] or 0)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        redis_say(connection, "SELECT", str(first))
+        turn = int(redis_say(connection, "INCR", "mallard:test:turn"))
+        number = first + 1 + turn % (REDIS_NUMBERS - first - 1)
+        redis_say(connection, "SELECT", str(number))
+        redis_say(connection, "FLUSHDB")
+    return parts._replace(path=f"/{number}").geturl()
+
+
+def own_store():
+    """The settings of an empty store of the engine under test."""
+    engine = os.environ.get("MALLARD_TEST_ENGINE", "embedded")
+    if engine == "embedded":
+        return {}
+    if engine != "cluster":
+        raise RuntimeError('MALLARD_TEST_ENGINE is neither "embedded" nor "cluster"')
+    mongo = urllib.parse.urlsplit(os.environ["MALLARD_TEST_MONGO_URL"])
+    return {"store": "mongodb", "dbs.mongo": mongo._replace(path=f"/mallard_test_{secrets.token_hex(6)}").geturl(),
+            "dbs.redis": own_redis_number(os.environ["MALLARD_TEST_REDIS_URL"])}
+
+
 class ApiError(Exception):
     def __init__(self, status, body):
         super().__init__(f"{status}: {body}")
@@ -49,8 +90,12 @@ class ApiError(Exception):
 
 
 class MallardServer:
-    def __init__(self, settings=None, data=None, environment=None):
+    """`store`: the settings of another server's store, to work on the same."""
+
+    def __init__(self, settings=None, data=None, environment=None, store=None):
         self.environment, self.config = environment or {}, None
+        self.store = own_store() if store is None else dict(store)
+        self.store.update((key, value) for key, value in (settings or {}).items() if key == "store" or key.startswith("dbs."))
         self.keep = data is not None
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="mallard-test-")) / "data"
         self.token_path = self.data / "admin-token"
@@ -59,7 +104,7 @@ class MallardServer:
         self.settings = {
             "auth.allow_plaintext": "true", "imap.port": self.imaps_port, "imap.starttlsPort": self.imap_port,
             "pop3.port": self.pop3s_port, "pop3.starttlsPort": self.pop3_port, "lmtp.port": self.lmtp_port,
-            "api.port": self.api_port, **(settings or {}),
+            "api.port": self.api_port, **self.store, **(settings or {}),
         }
         self.process = None
         self.ids = {}
@@ -89,12 +134,16 @@ class MallardServer:
             out += ["--set", f"{key}={value}"]
         return out
 
-    def start(self):
+    def start(self, wait=True):
         self.data.parent.mkdir(parents=True, exist_ok=True)
         self.log_path = self.data.parent / "server.log"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.arguments(), stdout=log, stderr=log,
                                             env={**clean_environment(), **self.environment})
+        if wait:
+            self.wait()
+
+    def wait(self):
         end = time.time() + 60
         while time.time() < end:
             if self.process.poll() is not None:
@@ -121,8 +170,15 @@ class MallardServer:
 
     def command(self, *arguments, text_in=None):
         """Runs the command line on this server's data; returns the completed process."""
-        return subprocess.run([str(BINARY), *arguments, "--data", str(self.data)], input=text_in, text=True,
+        return subprocess.run([str(BINARY), *arguments, *self.store_arguments()], input=text_in, text=True,
                               capture_output=True, timeout=300, env=clean_environment())
+
+    def store_arguments(self):
+        """What tells a command which store: the data directory, and the databases."""
+        out = ["--data", str(self.data)]
+        for key, value in self.store.items():
+            out += ["--set", f"{key}={value}"]
+        return out
 
     def add_user(self, username, password, **fields):
         reply = self.api("POST", "/users", {"username": username.split("@")[0].replace("+", "."), "password": password,

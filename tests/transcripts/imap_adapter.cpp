@@ -1,4 +1,4 @@
-// IMAP transcripts: the whole server above the socket (connection, session, accounts, embedded store in memory), with
+// IMAP transcripts: the whole server above the socket (connection, session, accounts, store), with
 // any number of sessions. Words of "!" lines:
 //
 //   user NAME PASSWORD [quota=BYTES]      the first one is "the user" below
@@ -22,11 +22,10 @@
 #include <map>
 #include <sstream>
 
+#include "engines/test_engine.hpp"
 #include "imap/imap_server.hpp"
 #include "net/connection.hpp"
 #include "net/workers.hpp"
-#include "store/embedded/store.hpp"
-#include "store/embedded/tables.hpp"
 #include "transcripts/runner.hpp"
 
 namespace mallard::imap {
@@ -111,8 +110,7 @@ std::string unescape(std::string_view text) {
 class ImapAdapter final : public transcripts::Adapter {
 public:
     ImapAdapter() {
-        engine_ = kv::open_memory(memory_, store::embedded::table_specs());
-        store_ = std::move(*store::embedded::EmbeddedStore::open(*engine_, {.upkeep = false}, clock_));
+        store_ = engines::open_test_engine(clock_);
         accounts::AccountsConfig accounts_config;
         accounts_config.pbkdf2_iterations = 1;
         accounts_.emplace(store_->documents(), store_->state(), store_->mail(), store_->events(), clock_,
@@ -320,9 +318,7 @@ private:
     }
 
     ManualClock clock_;
-    std::shared_ptr<kv::MemoryState> memory_ = kv::new_memory_state();
-    std::unique_ptr<kv::Engine> engine_;
-    std::unique_ptr<store::embedded::EmbeddedStore> store_;
+    std::unique_ptr<engines::TestEngine> store_;
     std::optional<accounts::Accounts> accounts_;
     std::optional<mailboxes::Mailboxes> mailboxes_;
     ImapConfig config_;

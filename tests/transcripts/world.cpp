@@ -5,7 +5,6 @@
 #include <stdexcept>
 
 #include "base/encoding.hpp"
-#include "store/embedded/tables.hpp"
 
 namespace mallard::transcripts {
 
@@ -57,8 +56,7 @@ std::string unescape(std::string_view text) {
 }
 
 World::World() {
-    engine = kv::open_memory(kv::new_memory_state(), store::embedded::table_specs());
-    store = must(store::embedded::EmbeddedStore::open(*engine, {.upkeep = false}, clock));
+    store = engines::open_test_engine(clock);
     accounts::AccountsConfig config;
     config.pbkdf2_iterations = 1000;
     config.email_domain = "example.com";

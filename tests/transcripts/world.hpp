@@ -1,5 +1,5 @@
 #pragma once
-// What transcripts of mail servers play in: the embedded store in memory, accounts, mailboxes; and the words for it.
+// What transcripts of mail servers play in: a store, accounts, mailboxes; and the words for it.
 //   ! user alice@example.com secret [quota=1000] [disabled] [suspended] [pop3MaxMessages=2]
 //   ! address alice@example.com sales@example.com
 //   ! message alice@example.com INBOX Subject: one\r\n\r\nbody\r\n
@@ -15,9 +15,8 @@
 
 #include "accounts/accounts.hpp"
 #include "base/clock.hpp"
-#include "kv/engine.hpp"
+#include "engines/test_engine.hpp"
 #include "mailboxes/mailboxes.hpp"
-#include "store/embedded/store.hpp"
 
 namespace mallard::transcripts {
 
@@ -30,8 +29,7 @@ public:
     std::string check(std::string_view words);
 
     ManualClock clock;
-    std::unique_ptr<kv::Engine> engine;
-    std::unique_ptr<store::embedded::EmbeddedStore> store;
+    std::unique_ptr<engines::TestEngine> store;
     std::optional<accounts::Accounts> accounts;
     std::optional<mailboxes::Mailboxes> mailboxes;
 
