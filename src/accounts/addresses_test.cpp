@@ -63,6 +63,7 @@ class CountingDocuments final : public store::Documents {
 public:
     explicit CountingDocuments(store::Documents& inner) : inner_(inner) {}
     Result<void> declare(store::Collection const& c) override { return inner_.declare(c); }
+    std::vector<store::Collection> declared() const override { return inner_.declared(); }
     Result<std::optional<bson::Document>> get(store::Collection const& c, ObjectId id) const override {
         ++look_ups;
         return inner_.get(c, id);
