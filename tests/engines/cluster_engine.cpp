@@ -82,10 +82,11 @@ public:
     ClusterTestEngine(Servers& servers, Clock const& clock)
         : documents_(servers.database.client(), clock),
           state_(*servers.redis, clock),
-          mail_(servers.database.client(), state_, events_, clock, [](std::string_view source, TimeMs internal_date) {
-              auto const tree = mime::parse(source);
-              return mailboxes::derive(source, tree, {}, internal_date, {}).record;
-          }) {}
+          mail_(servers.database.client(), *servers.redis, events_, nullptr, clock,
+                [](std::string_view source, TimeMs internal_date) {
+                    auto const tree = mime::parse(source);
+                    return mailboxes::derive(source, tree, {}, internal_date, {}).record;
+                }) {}
     store::Documents& documents() override { return documents_; }
     store::MailStore& mail() override { return mail_; }
     store::SharedState& state() override { return state_; }
