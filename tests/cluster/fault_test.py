@@ -20,11 +20,14 @@ import time
 import cluster as cluster_module
 from cluster import Cluster
 from crash_test import Ledger, fetch_all
+from fault_proxy import DIRECTIONS
 from imap_session import ImapSession, parse_fetch, parse_set
+from wire import Wire
 
 USER, PASSWORD = "crash@example.com", "secret-crash"
 MAILBOXES = ("INBOX", "Copies", "Moved")
-RECOVERY_SECONDS_MAX = 40
+RECOVERY_SECONDS_MAX = 45  # a lock that died with its holder runs out after 30
+WITHHELD_SECONDS_MAX = 20  # by decision 0020: 10
 
 
 class Broken(Exception):
@@ -50,6 +53,7 @@ class Worker(threading.Thread):
         self.acknowledged = 0
         self.interrupted = 0
         self.failure = None
+        self.doing = "nothing yet"  # for who reads a failure
 
     def run(self):
         while not self.load.stop.is_set() and self.failure is None:
@@ -73,7 +77,9 @@ class Worker(threading.Thread):
         return session
 
     def command(self, session, text):
+        self.doing = text
         status, reply, untagged = session.command(text)
+        self.doing = f"after {text}: {status} {reply}"
         return temporary(status, reply), untagged
 
     def deliver(self):
@@ -206,7 +212,7 @@ class Load:
         end = time.monotonic() + RECOVERY_SECONDS_MAX
         while any(w.acknowledged <= b for w, b in zip(self.workers, before)):
             assert not self.failed(), self.failed()
-            stuck = [w.name for w, b in zip(self.workers, before) if w.acknowledged <= b]
+            stuck = [f"{w.name} ({w.doing})" for w, b in zip(self.workers, before) if w.acknowledged <= b]
             assert time.monotonic() < end, f"{what}: {stuck} got nothing done in {RECOVERY_SECONDS_MAX} s"
             time.sleep(0.02)
 
@@ -218,12 +224,44 @@ class Load:
         assert not self.failed(), self.failed()
         return sum(w.acknowledged for w in self.workers), sum(w.interrupted for w in self.workers)
 
+    def connections_counted(self):
+        """What Redis holds against the user's limit of connections."""
+        redis = Wire(self.cluster.redis.port)
+        try:
+            user = self.cluster.nodes[0].user_id(USER).encode()
+            redis.send(b"SELECT 3\r\nHGET lim:imap " + user + b"\r\n")
+            assert redis.line() == b"+OK\r\n"
+            head = redis.line()
+            return 0 if head == b"$-1\r\n" else int(redis.line())
+        finally:
+            redis.close()
+
+    def wait_for_no_connection(self):
+        """A connection that ended while Redis was away must not count for ever."""
+        end = time.monotonic() + RECOVERY_SECONDS_MAX
+        while counted := self.connections_counted():
+            assert time.monotonic() < end, f"{counted} connections are counted, none is open"
+            time.sleep(0.05)
+
     def verify(self):
+        """A new message is withheld while one with a lower UID may still be on its way (decision 0020): then look again."""
+        end = time.monotonic() + WITHHELD_SECONDS_MAX
+        while True:
+            try:
+                return self.compare()
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    def compare(self):
         sights = []
         for node in self.cluster.nodes:
             session = ImapSession(node.imap_port, USER, PASSWORD)
             sights.append({mailbox: fetch_all(session, mailbox) for mailbox in MAILBOXES})
             session.command("LOGOUT")
+            session.close()
+        self.wait_for_no_connection()
         for mailbox in MAILBOXES:
             first, *others = ({uid: (number, flags) for uid, (number, flags, _) in sight[mailbox].items()}
                               for sight in sights)
@@ -294,8 +332,11 @@ class Faults:
             if self.random.random() < 0.3:
                 proxy.cut()
             else:
-                proxy.cut_after(self.random.randint(0, 40_000), self.random.choice(["to_server", "to_client"]))
+                proxy.cut_after(self.random.randint(0, 40_000), self.random.choice(DIRECTIONS))
             time.sleep(self.random.uniform(0.05, 0.4))
+        for proxy in self.cluster.proxies:
+            for direction in DIRECTIONS:
+                proxy.cut_after(None, direction)
 
     def pause(self, seconds):
         """The network holds everything back, then lets it through, then loses what it held."""
@@ -336,6 +377,7 @@ def main():
             session = ImapSession(cluster.nodes[0].imap_port, USER, PASSWORD)
             for mailbox in MAILBOXES[1:]:
                 session.command(f"CREATE {mailbox}")
+            session.close()
             load, faults = Load(cluster, rng), Faults(cluster, rng)
             try:
                 for name in options.faults.split(","):

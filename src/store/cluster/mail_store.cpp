@@ -225,10 +225,14 @@ Result<Document> ClusterMailStore::bump(MailboxId id, std::int64_t uids, std::in
         for (auto const& keyword : keywords) names.emplace_back(keyword);
         update.set("$addToSet", Document{{"flags", Document{{"$each", std::move(names)}}}});
     }
-    MALLARD_TRY_ASSIGN(auto before, mongo_.find_and_modify(Db::main, "mailboxes",
-                                                           {.filter = {{"_id", id}}, .update = std::move(update)}));
-    if (!before) return fail(ErrorKind::not_found, "there is no such mailbox");
-    return std::move(*before);
+    // Asked for as it is after the change: not every server gives the one right before it.
+    MALLARD_TRY_ASSIGN(
+        auto mailbox, mongo_.find_and_modify(Db::main, "mailboxes",
+                                             {.filter = {{"_id", id}}, .update = std::move(update), .give_new = true}));
+    if (!mailbox) return fail(ErrorKind::not_found, "there is no such mailbox");
+    mailbox->set("uidNext", bson::number(mailbox->integer("uidNext", 1 + uids) - uids));
+    mailbox->set("modifyIndex", bson::number(mailbox->integer("modifyIndex", 1 + modseqs) - modseqs));
+    return std::move(*mailbox);
 }
 
 Result<void> ClusterMailStore::write_journal(std::vector<Document> entries) {

@@ -1,6 +1,9 @@
 #include "store/cluster/mailbox_lock.hpp"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -13,7 +16,8 @@ namespace {
 constexpr std::string_view lock_key = "mail:mbwr:";
 constexpr std::string_view index_key = "mailindex";
 constexpr std::string_view release_channel = "mail-release";
-constexpr std::chrono::milliseconds lock_ttl = std::chrono::minutes(5);
+// WildDuck's are of five minutes. A shorter one holds up less when it dies with its holder, and long work extends it.
+constexpr std::chrono::milliseconds lock_ttl = std::chrono::seconds(30);
 constexpr std::chrono::milliseconds look_again_max{50};  // others publish their release, but a look costs less
 
 // KEYS: lock; ARGV: counter, ttl, our name. The name, which WildDuck ignores, tells a repeated call that the first one
@@ -41,6 +45,36 @@ redis.call('PUBLISH', ARGV[2], KEYS[1])
 return 1
 )"};
 
+// Locks that could not be given back, since Redis was away: key -> index. Who takes one next gives it back first.
+struct Abandoned {
+    std::mutex mutex;
+    std::map<std::string, std::string> indexes;
+
+    std::string of(std::string const& key) {
+        std::lock_guard const lock(mutex);
+        auto const at = indexes.find(key);
+        return at == indexes.end() ? std::string() : at->second;
+    }
+    void note(std::string const& key, std::string const& index) {
+        std::lock_guard const lock(mutex);
+        indexes.insert_or_assign(key, index);
+    }
+    void forget(std::string const& key, std::string const& index) {
+        std::lock_guard const lock(mutex);
+        if (auto const at = indexes.find(key); at != indexes.end() && at->second == index) indexes.erase(at);
+    }
+};
+
+Abandoned& abandoned() {
+    static Abandoned locks;
+    return locks;
+}
+
+Result<void> release(RedisClient& redis, std::string const& key, std::string const& index) {
+    MALLARD_TRY(redis.run(release_script, key, {index, std::string(release_channel)}, RedisClient::Repeat::yes));
+    return {};
+}
+
 }  // namespace
 
 Result<MailboxLock> MailboxLock::take(RedisClient& redis, MailboxId mailbox, std::chrono::milliseconds wait) {
@@ -48,6 +82,10 @@ Result<MailboxLock> MailboxLock::take(RedisClient& redis, MailboxId mailbox, std
     auto const end = std::chrono::steady_clock::now() + wait;
     std::vector<std::string> const arguments{std::string(index_key), std::to_string(lock_ttl.count()), random_hex(8)};
     for (std::chrono::milliseconds pause{2};; pause = std::min(pause * 2, look_again_max)) {
+        if (auto const index = abandoned().of(key); !index.empty()) {
+            MALLARD_TRY(release(redis, key, index));
+            abandoned().forget(key, index);
+        }
         MALLARD_TRY_ASSIGN(auto const taken, redis.run(take_script, key, arguments, RedisClient::Repeat::yes));
         if (taken.kind == RedisReply::Kind::text) return MailboxLock(redis, key, taken.text);
         if (std::chrono::steady_clock::now() >= end)
@@ -57,9 +95,7 @@ Result<MailboxLock> MailboxLock::take(RedisClient& redis, MailboxId mailbox, std
 }
 
 MailboxLock::~MailboxLock() {
-    // If Redis is away it runs out by itself.
-    if (!index_.empty())
-        (void)redis_.run(release_script, key_, {index_, std::string(release_channel)}, RedisClient::Repeat::yes);
+    if (!index_.empty() && !release(redis_, key_, index_)) abandoned().note(key_, index_);
 }
 
 Result<void> MailboxLock::extend() {

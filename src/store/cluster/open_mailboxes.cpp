@@ -138,15 +138,17 @@ void OpenMailbox::apply(MailboxIndex numbered, IndexDelta delta, ModSeq modseq, 
 
 void OpenMailbox::decide(Uid uid_next, TimeMs now, IndexDelta& delta) {
     if (!withheld.empty()) uid_next = std::max(uid_next, withheld.rbegin()->first + 1);
+    if (now != 0 && uid_next > (met_uids.empty() ? tail : met_uids.back().uid_next))
+        met_uids.push_back({uid_next, now});
     while (tail < uid_next) {
         if (auto const at = withheld.find(tail); at != withheld.end()) {
             delta.rows.insert(withheld.extract(at));
         } else if (!gone.contains(tail)) {
-            if (tail_since == 0) tail_since = now;
-            if (now - tail_since <= uid_missing_ms) return;
+            bool const met = !met_uids.empty();
+            if (!met || now - met_uids.front().at <= uid_missing_ms) return;
         }
         ++tail;
-        tail_since = 0;
+        while (!met_uids.empty() && met_uids.front().uid_next <= tail) met_uids.pop_front();
     }
     gone = {};
 }
@@ -219,7 +221,7 @@ Result<Snapshot> OpenMailboxes::refresh(OpenMailbox& box) const {
             continue;
         }
         MALLARD_TRY(catch_up(box, *mailbox));
-        box.moment = moment;
+        box.moment = box.withheld.empty() ? moment : std::nullopt;  // else soon again
         box.looked_at = clock_.now();
         return box.index;
     }
@@ -245,32 +247,28 @@ Result<void> OpenMailboxes::catch_up(OpenMailbox& box, Document const& mailbox) 
 Result<void> OpenMailboxes::load(OpenMailbox& box, Document const& mailbox) const {
     MailboxIndex empty;
     IndexDelta delta;
-    MALLARD_TRY(mongo_.find_each(Db::main, "messages", {{"mailbox", box.id}},
-                                 {.projection = row_projection(), .sort = {{"uid", 1}}}, [&](Document message) {
-                                     Row const row = row_of(message, empty);
-                                     delta.rows.insert_or_assign(row.uid, row);
-                                     return true;
-                                 }));
     ModSeq const newest = modseq_of(mailbox, "modifyIndex");
     box.floor = std::max<ModSeq>(1, newest > load_overlap ? newest - load_overlap : 0);  // 1: a mailbox's first
     box.newest = newest;
     box.found.clear();
     box.met.clear();
     box.met.push_back({newest, clock_.now()});
-    ModSeq highest = newest;
-    for (auto const& [uid, row] : delta.rows) {
-        highest = std::max(highest, row.modseq);
-        box.note(row.modseq);
-    }
     if (!box.settled())
         MALLARD_TRY(
             mongo_.find_each(Db::main, "journal", above(box.id, box.floor), journal_options(), [&](Document entry) {
                 box.note(modseq_of(entry, "modseq"));
-                if (entry.text("command") == "EXPUNGE") delta.rows.erase(static_cast<Uid>(entry.integer("uid")));
                 return true;
             }));
+    MALLARD_TRY(mongo_.find_each(Db::main, "messages", {{"mailbox", box.id}},
+                                 {.projection = row_projection(), .sort = {{"uid", 1}}}, [&](Document message) {
+                                     Row const row = row_of(message, empty);
+                                     delta.rows.insert_or_assign(row.uid, row);
+                                     return true;
+                                 }));
+    ModSeq highest = newest;
+    for (auto const& [uid, row] : delta.rows) highest = std::max(highest, row.modseq);
     box.tail = static_cast<Uid>(mailbox.integer("uidNext", 1));
-    box.tail_since = 0;
+    box.met_uids.clear();
     box.gone = {};
     box.withheld.clear();
     auto const fresh = delta.rows.lower_bound(box.tail);
@@ -318,7 +316,6 @@ Result<void> OpenMailboxes::update(OpenMailbox& box, Document const& mailbox) co
     MALLARD_TRY(mongo_.find_each(Db::main, "messages", above(box.id, box.floor), {.projection = row_projection()},
                                  [&](Document message) {
                                      Row const row = row_of(message, keywords);
-                                     found.push_back(row.modseq);
                                      (row.uid < box.tail ? delta.rows : box.withheld).insert_or_assign(row.uid, row);
                                      return true;
                                  }));

@@ -61,8 +61,12 @@ struct OpenMailbox {
 
     Uid tail = 1;  // of all lower UIDs it is known whether they are messages
     std::map<Uid, Row> withheld;
-    UidSet gone;            // from tail on
-    TimeMs tail_since = 0;  // when it was first met as missing; 0: it is not
+    UidSet gone;  // from tail on
+    struct MetUid {
+        Uid uid_next = 1;
+        TimeMs at = 0;
+    };
+    std::deque<MetUid> met_uids;  // when UIDs from tail on were first heard of
 
     std::shared_ptr<ChangeSignals::Watch> watch;
     std::optional<std::uint64_t> moment;  // of the watch, before the last look; nullopt: look again

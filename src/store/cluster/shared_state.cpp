@@ -72,12 +72,42 @@ Result<CounterState> ClusterSharedState::count(std::string_view key, std::int64_
     return state_of(reply);
 }
 
+Result<CounterState> ClusterSharedState::add_limited(std::string const& key, std::string const& field, std::int64_t by,
+                                                     std::int64_t limit) {
+    MALLARD_TRY_ASSIGN(
+        auto const reply,
+        redis_.run(limited_counter, key, {field, std::to_string(by), std::to_string(limit), std::to_string(version_)}));
+    return state_of(reply);
+}
+
+// A connection that ended while Redis was away would count for ever. Should Redis have heard of it after all, the count
+// is too low for a while: better than shutting the user out.
+void ClusterSharedState::pay_owed() {
+    decltype(owed_) owed;
+    {
+        std::lock_guard const lock(owed_mutex_);
+        owed.swap(owed_);
+    }
+    bool reached = true;
+    for (auto& [counter, times] : owed)
+        while (times > 0 && (reached = reached && add_limited(counter.first, counter.second, -1, 0).has_value()))
+            --times;
+    if (reached) return;
+    std::lock_guard const lock(owed_mutex_);
+    for (auto const& [counter, times] : owed)
+        if (times > 0) owed_[counter] += times;
+}
+
 Result<CounterState> ClusterSharedState::count_limited(std::string_view key, std::string_view field, std::int64_t by,
                                                        std::int64_t limit) {
-    MALLARD_TRY_ASSIGN(auto const reply, redis_.run(limited_counter, key,
-                                                    {std::string(field), std::to_string(by), std::to_string(limit),
-                                                     std::to_string(version_)}));
-    return state_of(reply);
+    pay_owed();
+    std::pair const counter{std::string(key), std::string(field)};
+    auto result = add_limited(counter.first, counter.second, by, limit);
+    if (!result && by < 0) {
+        std::lock_guard const lock(owed_mutex_);
+        owed_[counter] -= by;
+    }
+    return result;
 }
 
 Result<void> ClusterSharedState::erase(std::string_view key) {

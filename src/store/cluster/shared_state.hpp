@@ -2,7 +2,10 @@
 // SharedState on Redis: WildDuck's keys (storage.md §14) in WildDuck's forms: ttlcounters are decimal strings with a
 // TTL, limitedcounters hashes with a `_version`, tokens and challenges hashes. Whatever must be atomic is a script.
 
+#include <map>
+#include <mutex>
 #include <string>
+#include <utility>
 
 #include "store/cluster/redis_client.hpp"
 #include "store/shared_state.hpp"
@@ -33,8 +36,14 @@ public:
     Result<bool> is_member(std::string_view key, std::string_view member) const override;
 
 private:
+    Result<CounterState> add_limited(std::string const& key, std::string const& field, std::int64_t by,
+                                     std::int64_t limit);
+    void pay_owed();
+
     RedisClient& redis_;
     std::int64_t const version_;
+    std::mutex owed_mutex_;
+    std::map<std::pair<std::string, std::string>, std::int64_t> owed_;  // what could not be taken off: key, field
 };
 
 }  // namespace mallard::store::cluster
