@@ -5,8 +5,8 @@
 //   last look, for index_age_max at most.
 // - A change takes its modseq first and is written a moment later; another process may see the modseq before the
 // change.
-//   So an update reads again all changes above `floor`, and the floor rises only over modseqs that were found (on a
-//   message or in the journal), or that were met more than a minute ago: whoever took them is dead.
+//   So an update reads again all changes above `floor`, and the floor rises only over modseqs that were found in the
+//   journal, which is written last, or that were met more than a minute ago: whoever took them is dead.
 // - So with UIDs: while a lower one may still be on its way, a new message is withheld; sequence numbers only grow at
 //   their end (RFC 9051 §2.3.1.2).
 // - highest_modseq of an index stays below changes that may still come, so that who asks for the changes since then
