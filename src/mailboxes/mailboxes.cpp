@@ -131,6 +131,10 @@ Result<store::MailboxInfo> Mailboxes::create(UserId user, std::string_view path,
     MALLARD_TRY_ASSIGN(auto all, impl_->store.mailboxes(user));
     if (all.size() >= impl_->policy.mailboxes_max)
         return fail(ErrorKind::limit, fmt::format("There can be at most {} folders", impl_->policy.mailboxes_max));
+    if (settings.retention_ms == 0) {
+        MALLARD_TRY_ASSIGN(auto const account, impl_->accounts.get(user));
+        if (account) settings.retention_ms = account->retention_ms;
+    }
     settings.user = user;
     settings.id = MailboxId{};
     settings.uid_validity = 0;
@@ -262,6 +266,10 @@ Result<store::Copied> Mailboxes::copy(UserId user, MailboxId from, store::UidSet
 
 Result<store::Copied> Mailboxes::move(UserId, MailboxId from, store::UidSet const& uids, MailboxId to) {
     return impl_->store.move(from, uids, to);  // within one user the storage used stays as it is
+}
+
+Result<store::UidSet> Mailboxes::patch(MailboxId id, store::UidSet const& uids, store::MessagePatch const& patch) {
+    return impl_->store.patch(id, uids, patch);
 }
 
 Result<store::UidSet> Mailboxes::expunge(MailboxId id, store::UidSet const& uids, bool only_deleted) {

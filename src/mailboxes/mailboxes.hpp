@@ -56,6 +56,7 @@ public:
     Result<store::MailboxInfo> find(UserId user, std::string_view path) const;
     Result<store::MailboxInfo> get(UserId user, MailboxId id) const;  // not_found also when it is another user's
     Result<store::MailboxInfo> find_special(UserId user, std::string_view special_use) const;
+    // A retention of 0 becomes the user's.
     Result<store::MailboxInfo> create(UserId user, std::string_view path, store::MailboxInfo settings = {});
     // IMAP RENAME: children follow (RFC 9051 §6.3.6). docs/decisions/0010-rename.md
     Result<store::MailboxInfo> rename(UserId user, MailboxId id, std::string_view path);
@@ -69,6 +70,8 @@ public:
     Result<store::FlagsChanged> change_flags(MailboxId id, store::UidSet const& uids, store::FlagChange const& change);
     Result<store::Copied> copy(UserId user, MailboxId from, store::UidSet const& uids, MailboxId to);  // over_quota
     Result<store::Copied> move(UserId user, MailboxId from, store::UidSet const& uids, MailboxId to);
+    // api.md §15.4: custom metadata, and a time to go instead of the mailbox's retention.
+    Result<store::UidSet> patch(MailboxId id, store::UidSet const& uids, store::MessagePatch const& patch);
     Result<store::UidSet> expunge(MailboxId id, store::UidSet const& uids, bool only_deleted);
 
     // The user's storage left, bytes (may be negative).

@@ -103,6 +103,12 @@ struct RestoredFlags {
     Flags flags;
 };
 
+// What a message may be told beside its flags.
+struct MessagePatch {
+    std::optional<std::string> custom;             // meta.custom (storage.md §4.3): JSON text; stays with copies
+    std::optional<std::optional<TimeMs>> expires;  // instead of the mailbox's retention; nullopt within: never
+};
+
 // Which fields of a MessageRecord are wanted; others may be left empty.
 enum RecordField : unsigned {
     want_envelope = 1,
@@ -172,6 +178,14 @@ public:
     static constexpr std::uint64_t body_batch_max = 256 * 1024;
     virtual Result<void> bodies(MailboxId mailbox, std::span<Row const* const> rows,
                                 std::function<void(std::size_t, std::optional<std::string_view>)> const& visit) = 0;
+
+    // The messages of the set that are there get it: those. What a copy or a move brings into a mailbox follows that
+    // mailbox's retention, and a change of the retention takes back every `expires` of its messages.
+    virtual Result<UidSet> patch(MailboxId mailbox, UidSet const& uids, MessagePatch const& patch) = 0;
+    // When the message is removed: its own date, else the retention counted from when it came into the mailbox.
+    virtual Result<std::optional<TimeMs>> expiry(MailboxId mailbox, Row const& row) const = 0;
+    // Removes messages that have expired, as expunge() does; how many. 0: there are none left now.
+    virtual Result<std::uint64_t> remove_expired() = 0;
 
     // Bytes of all messages of the user (storage.md §13).
     virtual Result<std::int64_t> storage_used(UserId user) const = 0;

@@ -118,8 +118,10 @@ Result<MailboxInfo> ClusterMailStore::update_mailbox(MailboxId id, MailboxPatch 
         if (!found) return fail(ErrorKind::not_found, "there is no such mailbox");
         return *found;
     }
-    auto const changed = mongo_.find_and_modify(Db::main, "mailboxes",
-                                                {.filter = {{"_id", id}}, .update = {{"$set", set}}, .give_new = true});
+    Document update{{"$set", set}};
+    if (patch.retention_ms) update.set("$inc", Document{{"retentionCounter", 1}});
+    auto const changed =
+        mongo_.find_and_modify(Db::main, "mailboxes", {.filter = {{"_id", id}}, .update = update, .give_new = true});
     if (!changed && patch.path) {  // not every server says that it was the unique index
         MALLARD_TRY_ASSIGN(auto const own, mailbox(id));
         if (!own) return fail(ErrorKind::not_found, "there is no such mailbox");
@@ -135,6 +137,7 @@ Result<MailboxInfo> ClusterMailStore::update_mailbox(MailboxId id, MailboxPatch 
         std::lock_guard const lock(box->mutex);
         box->stale();
     }
+    if (patch.retention_ms) MALLARD_TRY(apply_retention(info));
     if (patch.path)
         MALLARD_TRY(write_journal({mailbox_entry(info, command_of(Event::Kind::mailbox_renamed),
                                                  static_cast<ModSeq>(after->integer("modifyIndex")), true)}));

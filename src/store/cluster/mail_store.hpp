@@ -63,6 +63,9 @@ public:
     Result<std::unique_ptr<BodyReader>> body(MailboxId mailbox, Row const& row) override;
     Result<void> bodies(MailboxId mailbox, std::span<Row const* const> rows,
                         std::function<void(std::size_t, std::optional<std::string_view>)> const& visit) override;
+    Result<UidSet> patch(MailboxId mailbox, UidSet const& uids, MessagePatch const& patch) override;
+    Result<std::optional<TimeMs>> expiry(MailboxId mailbox, Row const& row) const override;
+    Result<std::uint64_t> remove_expired() override;
     Result<std::int64_t> storage_used(UserId user) const override;
 
     Result<void> restore_messages(MailboxId mailbox, std::span<RestoredMessage const> messages) override;
@@ -123,6 +126,7 @@ private:
     Result<bson::Document> bump(MailboxId id, std::int64_t uids, std::int64_t modseqs,
                                 std::vector<std::string> const& keywords = {});
     Result<void> write_journal(std::vector<bson::Document> entries);
+    Result<void> apply_retention(MailboxInfo const& info);  // to the messages that are there
     void announce(MailboxInfo const& info, Event::Kind kind = Event::Kind::mailbox_changed);
     Result<std::vector<bson::Document>> documents_of(MailboxId mailbox, std::vector<Uid> const& uids,
                                                      bson::Document projection = {}) const;

@@ -10,6 +10,7 @@
 #include "mime/message.hpp"
 #include "store/cluster/mail_backend.hpp"
 #include "store/cluster/message_document.hpp"
+#include "store/conformance/mail_store_expiry_suite.hpp"
 #include "store/conformance/mail_store_suite.hpp"
 
 namespace mallard::store::cluster {
@@ -25,7 +26,8 @@ std::vector<conformance::BackendFactory> backends() {
 
 namespace mallard::store::conformance {
 INSTANTIATE_TEST_SUITE_P(Cluster, MailStoreSuite, testing::ValuesIn(cluster::backends()), name_of_backend);
-}
+INSTANTIATE_TEST_SUITE_P(Cluster, ExpirySuite, testing::ValuesIn(cluster::backends()), name_of_backend);
+}  // namespace mallard::store::conformance
 
 namespace mallard::store::cluster {
 namespace {

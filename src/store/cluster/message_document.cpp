@@ -204,8 +204,9 @@ std::optional<MessageRecord> record_of(Document const& message) {
     record.headers = bytes_at(*ours, "headers");
     record.info = bytes_at(*ours, "info");
     auto const* meta = message.document("meta");
-    record.meta = ours->find("meta") ? bytes_at(*ours, "meta") : std::string();
-    if (meta && !ours->find("meta")) {  // copies note here that they are copies (§4.3)
+    bool const told = meta && meta->find("custom");  // what REST has said since counts
+    record.meta = ours->find("meta") && !told ? bytes_at(*ours, "meta") : std::string();
+    if (meta && (told || !ours->find("meta"))) {  // copies note here that they are copies (§4.3)
         Document shared = *meta;
         shared.erase("events");
         record.meta = shared.encode();

@@ -4,6 +4,7 @@
 
 #include "base/attempt.hpp"
 #include "store/embedded/codec.hpp"
+#include "store/embedded/extras.hpp"
 #include "store/embedded/record_codec.hpp"
 #include "store/embedded/tables.hpp"
 
@@ -149,7 +150,10 @@ Result<MailboxInfo> EmbeddedMailStore::update_mailbox(MailboxId id, MailboxPatch
         }
         if (patch.subscribed) info.subscribed = *patch.subscribed;
         if (patch.hidden) info.hidden = *patch.hidden;
-        if (patch.retention_ms) info.retention_ms = *patch.retention_ms;
+        if (patch.retention_ms && *patch.retention_ms != info.retention_ms) {
+            info.retention_ms = *patch.retention_ms;
+            MALLARD_TRY(take_back_expiries(engine_, id, batch));
+        }
         if (patch.special_use) info.special_use = *patch.special_use;
         batch.put(table_mailbox, id.view(), encode_mailbox(info));
         auto next = std::make_shared<MailboxIndex>(edit.head());
@@ -157,6 +161,10 @@ Result<MailboxInfo> EmbeddedMailStore::update_mailbox(MailboxId id, MailboxPatch
         edit.enqueue(change, std::move(next), 0, 0);
     }
     MALLARD_TRY(commit(batch, {{mailbox, &change}}));
+    if (patch.retention_ms) {
+        std::lock_guard const lock(expiry_mutex_);
+        next_expiry_.erase(id);
+    }
     announce(info, renamed ? Event::Kind::mailbox_renamed : Event::Kind::mailbox_changed);
     return info;
 }
@@ -171,7 +179,7 @@ Result<void> EmbeddedMailStore::delete_mailbox(MailboxId id) {
         kv::WriteBatch batch;
         batch.erase(table_mailbox, id.view());
         batch.erase(table_mailbox_path, path_key(info.user, info.path));
-        for (kv::Table const table : {table_index, table_journal, table_vanished}) {
+        for (kv::Table const table : {table_index, table_journal, table_vanished, table_extra}) {
             auto const all = kv::KeyRange::prefix(id.view());
             batch.erase_range(table, all.first, all.last);
         }

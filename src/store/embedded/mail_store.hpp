@@ -5,11 +5,12 @@
 // one record per change, however many messages it touches. A message has a record and bytes under a body reference,
 // which its copies share; who refers to what is counted by the sweep (ref_log.hpp), off every command's path.
 // One commit carries all of a change. Nothing is loaded when the store is opened.
-// Locks, in this order: a user's paths, a mailbox (two by id), then the small ones inside; none across another's
-// commit.
+// Locks, in this order: patches, a user's paths, a mailbox (two by id), then the small ones inside; none across
+// another's commit.
 
 #include <array>
 #include <mutex>
+#include <unordered_map>
 
 #include "base/clock.hpp"
 #include "store/embedded/content.hpp"
@@ -58,6 +59,9 @@ public:
     Result<std::unique_ptr<BodyReader>> body(MailboxId mailbox, Row const& row) override;
     Result<void> bodies(MailboxId mailbox, std::span<Row const* const> rows,
                         std::function<void(std::size_t, std::optional<std::string_view>)> const& visit) override;
+    Result<UidSet> patch(MailboxId mailbox, UidSet const& uids, MessagePatch const& patch) override;
+    Result<std::optional<TimeMs>> expiry(MailboxId mailbox, Row const& row) const override;
+    Result<std::uint64_t> remove_expired() override;
     Result<std::int64_t> storage_used(UserId user) const override;
 
     Result<void> restore_messages(MailboxId mailbox, std::span<RestoredMessage const> messages) override;
@@ -96,6 +100,8 @@ private:
                                  MailboxId to_id, bool moving, Transfer& work);
     Result<void> compute_within(OpenMailbox::Edit& edit, MailboxId id, UidSet const& uids, bool moving, Transfer& work);
     void note_checkpoint(Mailbox const& mailbox);
+    Result<std::uint64_t> remove_expired_of(MailboxId id, UidSet const& uids);
+    Result<std::uint64_t> remove_retained(MailboxInfo const& info, TimeMs now);
 
     kv::Engine& engine_;
     Events& events_;
@@ -107,6 +113,12 @@ private:
     Threads threads_;
     mutable MailboxCache cache_;
     mutable std::array<std::mutex, 64> paths_;
+
+    std::mutex patch_mutex_;
+
+    // When a mailbox with a retention has next something to remove, as far as it was looked at.
+    std::mutex expiry_mutex_;
+    std::unordered_map<MailboxId, TimeMs> next_expiry_;
 
     mutable std::mutex due_mutex_;
     std::vector<Mailbox> due_;  // for a checkpoint

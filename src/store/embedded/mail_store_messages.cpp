@@ -7,6 +7,7 @@
 #include "base/attempt.hpp"
 #include "base/encoding.hpp"
 #include "store/embedded/codec.hpp"
+#include "store/embedded/extras.hpp"
 #include "store/embedded/mail_store.hpp"
 #include "store/embedded/mailbox_edit.hpp"
 #include "store/embedded/record_codec.hpp"
@@ -222,6 +223,7 @@ Result<UidSet> EmbeddedMailStore::expunge(MailboxId id, UidSet const& uids, bool
             edit.enqueue_nothing(way);
         } else {
             change.uids = uids_of(rows);
+            MALLARD_TRY(erase_extras(engine_, id, change.uids, batch));
             MALLARD_TRY_ASSIGN(lost, log_.log(RefEntry::Kind::lost, refs_of(rows), batch));
             MALLARD_TRY_ASSIGN(storage, storage_.begin(before->info.user, -octets_of(rows), batch));
             enqueue(edit, id, change, batch, way);
@@ -285,6 +287,7 @@ Result<void> EmbeddedMailStore::compute_between(OpenMailbox::Edit& from, Mailbox
     work.copied.source = uids_of(arrive.rows);
     MALLARD_TRY(number_rows(to.head(), from.head(), to.head().highest_modseq + 1, arrive));
     work.copied.target = uids_of(arrive.rows);
+    MALLARD_TRY(carry_extras(engine_, from_id, work.copied.source, to_id, work.copied.target, moving, work.batch));
 
     std::int64_t const octets = octets_of(arrive.rows);
     UserId const source_user = from.head().info.user, target_user = to.head().info.user;
@@ -318,6 +321,7 @@ Result<void> EmbeddedMailStore::compute_within(OpenMailbox::Edit& edit, MailboxI
     work.copied.source = uids_of(arrive.rows);
     MALLARD_TRY(number_rows(head, head, head.highest_modseq + 1, arrive));
     work.copied.target = uids_of(arrive.rows);
+    MALLARD_TRY(carry_extras(engine_, id, work.copied.source, id, work.copied.target, moving, work.batch));
     if (!moving) {
         MALLARD_TRY_ASSIGN(work.gained, log_.log(RefEntry::Kind::gained, refs_of(arrive.rows), work.batch));
         MALLARD_TRY_ASSIGN(work.target_storage, storage_.begin(head.info.user, octets_of(arrive.rows), work.batch));

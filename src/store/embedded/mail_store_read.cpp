@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "store/embedded/codec.hpp"
+#include "store/embedded/extras.hpp"
 #include "store/embedded/mail_store.hpp"
 #include "store/embedded/pieces.hpp"
 #include "store/embedded/record_codec.hpp"
@@ -118,8 +119,13 @@ private:
 
 }  // namespace
 
-Result<void> EmbeddedMailStore::records(MailboxId, std::span<Row const* const> rows, unsigned fields,
+Result<void> EmbeddedMailStore::records(MailboxId mailbox, std::span<Row const* const> rows, unsigned fields,
                                         std::function<void(std::size_t, MessageRecord const&)> const& visit) {
+    std::map<Uid, Extra> extras;  // only REST asks for `meta`, and few messages have any
+    if (fields & want_meta && !rows.empty()) {
+        auto const [first, last] = std::ranges::minmax(rows, {}, [](Row const* row) { return row->uid; });
+        MALLARD_TRY_ASSIGN(extras, read_extras(engine_, mailbox, {{first->uid, last->uid}}));
+    }
     std::vector<Wanted> wanted;
     wanted.reserve(rows.size());
     for (std::size_t i = 0; i < rows.size(); ++i) wanted.push_back({i, rows[i]->body, 0});
@@ -128,6 +134,8 @@ Result<void> EmbeddedMailStore::records(MailboxId, std::span<Row const* const> r
         .read(wanted, [&](Wanted const& item, std::optional<std::string_view> value) -> Result<void> {
             if (!value) return {};  // expunged and freed
             MALLARD_TRY(decode_record(*value, fields, record));
+            if (auto const extra = extras.find(rows[item.n]->uid); extra != extras.end())
+                apply_custom(extra->second, record.meta);
             visit(item.n, record);
             return {};
         });

@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "base/attempt.hpp"
+#include "store/conformance/mail_store_expiry_suite.hpp"
 #include "store/conformance/mail_store_suite.hpp"
 #include "store/embedded/codec.hpp"
 #include "store/embedded/events.hpp"
@@ -18,11 +19,11 @@
 
 namespace mallard::store::conformance {
 
-INSTANTIATE_TEST_SUITE_P(
-    Embedded, MailStoreSuite,
+auto const backends =
     testing::Values(BackendFactory{"memory", [] { return std::make_unique<embedded::EmbeddedBackend>(false); }},
-                    BackendFactory{"rocks", [] { return std::make_unique<embedded::EmbeddedBackend>(true); }}),
-    name_of_backend);
+                    BackendFactory{"rocks", [] { return std::make_unique<embedded::EmbeddedBackend>(true); }});
+INSTANTIATE_TEST_SUITE_P(Embedded, MailStoreSuite, backends, name_of_backend);
+INSTANTIATE_TEST_SUITE_P(Embedded, ExpirySuite, backends, name_of_backend);
 
 }  // namespace mallard::store::conformance
 
@@ -136,6 +137,11 @@ std::vector<Scenario> scenarios() {
         {"move", [](Store s, MailboxId a, MailboxId b) { return only_errors(s.move(a, all, b)); }},
         {"move_within", [](Store s, MailboxId a, MailboxId) { return only_errors(s.move(a, {{1, 2}}, a)); }},
         {"expunge", [](Store s, MailboxId a, MailboxId) { return only_errors(s.expunge(a, {{1, 3}}, false)); }},
+        {"expire",
+         [](Store s, MailboxId a, MailboxId) -> Result<void> {
+             MALLARD_TRY(s.patch(a, {{1, 2}}, {.custom = "{}", .expires = {{TimeMs{1}}}}));
+             return only_errors(s.remove_expired());
+         }},
         {"create",
          [](Store s, MailboxId a, MailboxId) {
              auto const user = (*s.mailbox(a))->user;

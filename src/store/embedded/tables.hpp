@@ -29,6 +29,7 @@ enum TableId : kv::Table {
     table_intent,     // body ref (8) -> what an append has written ahead of its commit
     table_thread,     // user id, hash of reference and subject (16) -> thread id, day
     table_storage,    // user id -> octets
+    table_extra,      // mailbox id, uid (4) -> what REST has said of this copy (extras.hpp)
     table_count
 };
 
@@ -41,6 +42,7 @@ inline std::vector<kv::TableSpec> table_specs() {
         {"record", records}, {"body", blobs},         {"body_refs", counters},
         {"leaf", blobs},     {"leaf_refs", counters}, {"ref_log", journal},
         {"intent", journal}, {"thread", records},     {"storage", counters},
+        {"extra", records},
     };
 }
 
