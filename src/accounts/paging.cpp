@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/encoding.hpp"
+#include "store/document_keys.hpp"
 
 namespace mallard::accounts {
 
@@ -34,10 +35,9 @@ Result<Start> start_of(std::string const& cursor) {
 // Visits the documents behind `key` (all without one) in batches until visit() says false.
 template <class F>
 Result<void> walk(store::Documents& documents, store::Collection const& collection, PageOrder const& order,
-                  std::optional<bson::Value> key, bool descending, F&& visit) {
+                  std::optional<bson::Value> key, bool descending, std::size_t batch_size, F&& visit) {
     for (;;) {
-        store::Query query{
-            .index = order.index, .equals = order.equals, .descending = descending, .limit = batch_documents};
+        store::Query query{.index = order.index, .equals = order.equals, .descending = descending, .limit = batch_size};
         (descending ? query.to : query.from) = key;
         MALLARD_TRY_ASSIGN(auto const batch, documents.find(collection, query));
         for (auto const& document : batch) {
@@ -45,7 +45,7 @@ Result<void> walk(store::Documents& documents, store::Collection const& collecti
             if (value == nullptr || (key && *value == *key)) continue;  // `from` is inclusive
             if (!visit(document)) return {};
         }
-        if (batch.size() < batch_documents) return {};
+        if (batch.size() < batch_size) return {};
         auto const* last = batch.back().find(order.key);
         key = last == nullptr ? bson::Value() : *last;
     }
@@ -60,6 +60,17 @@ bool contains_tag(bson::Array const* tags, std::string const& tag) {
 }
 
 }  // namespace
+
+Result<void> for_each(store::Documents& documents, store::Collection const& collection, PageOrder const& order,
+                      std::function<Result<void>(bson::Document const&)> const& visit) {
+    Result<void> visited;
+    MALLARD_TRY(
+        walk(documents, collection, order, std::nullopt, false, batch_documents, [&](bson::Document const& document) {
+            visited = visit(document);
+            return visited.has_value();
+        }));
+    return visited;
+}
 
 bool has_tags(bson::Document const& document, ListRequest const& request) {
     auto const* tags = document.array("tagsview");
@@ -85,8 +96,9 @@ Result<Page<bson::Document>> read_page(store::Documents& documents, store::Colle
     MALLARD_TRY_ASSIGN(auto const start, start_of(request.cursor));
     std::size_t const limit = std::clamp<std::size_t>(request.limit, 1, page_documents_max);
     Page<bson::Document> page;
-    // One more than asked for tells whether there is more that way.
-    MALLARD_TRY(walk(documents, collection, order, start.key, request.descending != start.backward,
+    // One more than asked for tells whether there is more that way; the one that the cursor names may come first.
+    std::size_t const batch = matches ? batch_documents : limit + 2;
+    MALLARD_TRY(walk(documents, collection, order, start.key, request.descending != start.backward, batch,
                      [&](bson::Document const& document) {
                          if (!matches || matches(document)) page.results.push_back(document);
                          return page.results.size() <= limit;
@@ -101,13 +113,48 @@ Result<Page<bson::Document>> read_page(store::Documents& documents, store::Colle
         if (behind) page.next = cursor_to('n', page.results.back(), order.key);
     }
     if (matches) {
-        MALLARD_TRY(walk(documents, collection, order, std::nullopt, false, [&](bson::Document const& document) {
-            page.total += matches(document);
-            return true;
-        }));
+        MALLARD_TRY(walk(documents, collection, order, std::nullopt, false, batch_documents,
+                         [&](bson::Document const& document) {
+                             page.total += matches(document);
+                             return true;
+                         }));
     } else {
-        MALLARD_TRY_ASSIGN(page.total, documents.count(collection, {.index = order.index, .equals = order.equals}));
+        bool const whole = order.equals.empty();  // engines know that count without looking
+        MALLARD_TRY_ASSIGN(page.total, documents.count(collection, whole ? store::Query{}
+                                                                         : store::Query{.index = order.index,
+                                                                                        .equals = order.equals}));
     }
+    return page;
+}
+
+Result<Page<bson::Document>> page_of(std::vector<bson::Document> documents, PageOrder const& order,
+                                     ListRequest const& request) {
+    MALLARD_TRY_ASSIGN(auto const start, start_of(request.cursor));
+    auto const key = [&](bson::Document const& document) {
+        auto const* value = document.find(order.key);
+        return store::key_of(value == nullptr ? bson::Value() : *value);
+    };
+    std::ranges::sort(documents, {}, key);
+    Page<bson::Document> page;
+    page.total = documents.size();
+    std::size_t first = 0, last = documents.size();
+    if (start.key) {
+        auto const wanted = store::key_of(*start.key);
+        auto const place = std::ranges::lower_bound(documents, wanted, {}, key);
+        first = static_cast<std::size_t>(place - documents.begin());
+        if (start.backward) {
+            last = first;
+            first = 0;
+        } else if (place != documents.end() && key(*place) == wanted) {
+            ++first;
+        }
+    }
+    std::size_t const limit = std::clamp<std::size_t>(request.limit, 1, page_documents_max);
+    if (last - first > limit) start.backward ? void(first = last - limit) : void(last = first + limit);
+    for (std::size_t i = first; i < last; ++i) page.results.push_back(std::move(documents[i]));
+    if (page.results.empty()) return page;
+    if (first > 0) page.previous = cursor_to('p', page.results.front(), order.key);
+    if (last < documents.size()) page.next = cursor_to('n', page.results.back(), order.key);
     return page;
 }
 

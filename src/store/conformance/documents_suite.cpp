@@ -351,6 +351,32 @@ TEST_P(DocumentsSuite, LosesNoIncrementOfManyThreads) {
     EXPECT_EQ(store.get(1)->integer("n"), 100);
 }
 
+TEST_P(DocumentsSuite, CountsACollectionWhileManyComeAndGo) {
+    Collection const things{.name = "things", .role = DatabaseRole::users, .indexes = {}};
+    auto& documents = backend->documents();
+    ASSERT_TRUE(documents.declare(things));
+    auto const total = [&] { return documents.count(things, {}).value_or(9999); };
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back([&] {
+            for (int i = 0; i < 20; ++i) {
+                auto const id = ObjectId::generate();
+                EXPECT_TRUE(documents.insert(things, {{"_id", id}}));
+                EXPECT_LE(total(), 80u);
+                if (i % 2) EXPECT_TRUE(documents.erase(things, id).value_or(false));
+            }
+        });
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(total(), 40u);
+    auto const id = ObjectId::generate();
+    ASSERT_TRUE(documents.insert(things, {{"_id", id}}));
+    EXPECT_FALSE(documents.insert(things, {{"_id", id}}));
+    EXPECT_TRUE(documents.update(things, id, {.set = {{"a", 1}}}));
+    EXPECT_EQ(total(), 41u);
+    backend->reopen();
+    EXPECT_EQ(backend->documents().count(things, {}).value_or(0), 41u);
+}
+
 }  // namespace
 
 }  // namespace mallard::store::conformance

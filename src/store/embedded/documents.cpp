@@ -233,6 +233,7 @@ Result<std::uint64_t> EmbeddedDocuments::count(Collection const& collection, Que
         MALLARD_TRY_ASSIGN(auto const found, find(collection, all));
         return found.size();
     }
+    if (query.index.empty() && !query.from && !query.to) return total(collection);
     auto const view = engine_.view();
     std::uint64_t rows = 0;
     std::unordered_set<ObjectId> seen;  // an index lists a document once per element of an array
@@ -241,6 +242,39 @@ Result<std::uint64_t> EmbeddedDocuments::count(Collection const& collection, Que
         return true;
     }));
     return rows + seen.size();
+}
+
+// Counted once, then kept: a change holds totals_mutex_ shared from before its commit until it has added itself.
+Result<std::uint64_t> EmbeddedDocuments::total(Collection const& collection) const {
+    std::lock_guard const one_at_a_time(counting_mutex_);
+    std::string const name(collection.name);
+    std::unique_ptr<kv::View> view;
+    Total* total = nullptr;
+    {
+        std::unique_lock const alone(totals_mutex_);
+        total = &totals_[name];
+        if (total->counted) return static_cast<std::uint64_t>(total->rows.load());
+        total->rows = 0;  // changes before this moment are in the view, those behind it add themselves
+        view = engine_.view();
+    }
+    std::int64_t rows = 0;
+    MALLARD_TRY(walk(collection, {}, *view, [&](ObjectId, std::string_view) { return ++rows > 0; }));
+    total->rows += rows;
+    total->counted = true;
+    return static_cast<std::uint64_t>(total->rows.load());
+}
+
+Result<void> EmbeddedDocuments::commit_counted(Collection const& collection, kv::WriteBatch const& batch, int rows) {
+    if (rows == 0) return engine_.commit(batch, kv::Durability::sync);
+    std::shared_lock const counting(totals_mutex_);
+    auto committed = engine_.commit(batch, kv::Durability::sync);
+    auto const total = totals_.find(std::string(collection.name));
+    if (total == totals_.end()) return committed;
+    if (committed)
+        total->second.rows += rows;
+    else
+        total->second.counted = false;
+    return committed;
 }
 
 // Writes the document and its index rows in one batch. The caller holds the stripe of the id.
@@ -282,7 +316,7 @@ Result<void> EmbeddedDocuments::write_change(Collection const& collection, Objec
         batch.put(table_documents, document_key(collection.name, id), after->encode());
     else
         batch.erase(table_documents, document_key(collection.name, id));
-    return engine_.commit(batch, kv::Durability::sync);
+    return commit_counted(collection, batch, (after != nullptr) - (before != nullptr));
 }
 
 Result<void> EmbeddedDocuments::insert(Collection const& collection, bson::Document document) {

@@ -5,7 +5,10 @@
 // commit is durable. So changes of other documents share its fsync, and no two take the same unique key.
 
 #include <array>
+#include <atomic>
+#include <map>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -44,12 +47,21 @@ private:
     // Calls visit(id, document bytes or empty) for what the query names, in its order, until it returns false.
     template <class F>
     Result<void> walk(Collection const& collection, Query const& query, kv::View const& view, F&& visit) const;
+    Result<std::uint64_t> total(Collection const& collection) const;
+    Result<void> commit_counted(Collection const& collection, kv::WriteBatch const& batch, int rows);
     Result<void> write_change(Collection const& collection, ObjectId id, bson::Document const* before,
                               bson::Document const* after);
 
     kv::Engine& engine_;
     Clock const& clock_;
     DeclaredCollections declared_;
+    struct Total {
+        std::atomic<std::int64_t> rows = 0;
+        std::atomic<bool> counted = false;
+    };
+    mutable std::mutex counting_mutex_;  // before totals_mutex_
+    mutable std::shared_mutex totals_mutex_;
+    mutable std::map<std::string, Total> totals_;  // documents of a collection
     Stripes id_stripes_;
     Stripes key_stripes_;
 };
