@@ -95,10 +95,29 @@ public:
     Result<std::optional<User>> get(UserId id) const;  // cached for a few seconds
     Result<std::optional<User>> find_by_username(std::string_view username) const;
     Result<User> update(UserId id, UserPatch const& patch);
-    Result<void> erase(UserId id);  // with mail and addresses
+    Result<void> erase(UserId id);  // with mail and addresses; also one whose deletion is scheduled
     Result<Page<User>> list(ListRequest const& request) const;
     std::int64_t quota_of(User const& user) const;  // effective, bytes
     Result<std::int64_t> storage_used(UserId id) const;
+
+    // Deletion at a later time (storage.md §17.3, deletion.cpp): the user is gone at once, its mail stays until then.
+    struct Scheduled {
+        ObjectId task;
+        std::uint64_t addresses = 0;  // deleted now
+    };
+    Result<Scheduled> schedule_deletion(UserId id, TimeMs when);
+    Result<std::optional<DeletedUser>> deleted_user(UserId id) const;
+    struct Restored {
+        std::optional<ObjectId> task;  // that was cancelled
+        std::uint64_t addresses = 0;   // recovered
+        std::string main;
+    };
+    // not_found; already_exists: the username was taken since; conflict: the deletion has begun.
+    Result<Restored> restore(UserId id);
+    Result<std::size_t> run_due_deletions();  // how many users went
+
+    // A temporary password, usable for 24 hours from now but not before `valid_after`; the old one keeps working.
+    Result<std::string> reset_password(UserId id, TimeMs valid_after);
 
     // Addresses (storage.md §16).
     struct Resolved {
@@ -121,7 +140,36 @@ public:
     Result<std::vector<Address>> addresses(UserId user) const;
     Result<std::optional<Address>> address(AddressId id) const;
     Result<Page<Address>> list_addresses(ListRequest const& request) const;
-    Result<void> add_domain_alias(std::string const& alias, std::string const& domain);
+
+    // Forwarded addresses (forwarded_addresses.cpp). invalid; already_exists.
+    Result<Address> add_forwarded(Address wanted, bool allow_wildcard);  // id, addrview and created are set here
+    struct ForwardedPatch {
+        std::optional<std::string> address, name, meta_data, internal_data;
+        std::optional<std::vector<Target>> targets;
+        std::optional<std::vector<std::string>> tags;
+        std::optional<std::int64_t> forwards;
+        std::optional<bool> disabled;
+        std::optional<Autoreply> autoreply;
+    };
+    Result<Address> update_forwarded(AddressId id, ForwardedPatch const& patch);  // not_found: a user's too
+    Result<void> erase_forwarded(AddressId id);
+
+    // Domains (domains.cpp). A domain alias: mail to alias is mail to domain.
+    struct DomainAlias {
+        ObjectId id;
+        std::string alias, domain;
+        TimeMs created = 0;
+    };
+    Result<DomainAlias> add_domain_alias(std::string const& alias, std::string const& domain);
+    Result<std::optional<DomainAlias>> domain_alias(ObjectId id) const;
+    Result<std::optional<DomainAlias>> find_domain_alias(std::string const& alias) const;
+    Result<Page<DomainAlias>> list_domain_aliases(ListRequest const& request) const;
+    Result<bool> erase_domain_alias(ObjectId id);
+    struct DomainRenamed {
+        std::uint64_t addresses = 0, users = 0, dkim = 0, aliases = 0;
+    };
+    // already_exists, and nothing is changed: an address is taken at the new domain.
+    Result<DomainRenamed> rename_domain(std::string const& from, std::string const& to);
 
     // Logins (protocols.md §4.2). Errors: auth_failed, rate_limited, scope_denied, unavailable.
     std::optional<Login> try_cached(Credentials const& credentials);  // memory only, microseconds

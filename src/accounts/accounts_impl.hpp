@@ -35,6 +35,9 @@ struct Accounts::Impl {
     Result<Address> with_main(Address address) const;
     Result<void> remember_domain(std::string_view address);
     Result<void> clear_leftover(UserId user);
+    Result<void> erase_addresses(UserId user);
+    Result<void> forget_state(UserId user);  // counters and application passwords of who is deleted
+    Result<std::optional<bson::Document>> deletion_task(UserId user) const;
     Result<void> finish_creation(UserId id, NewUser const& user, std::string const& address, std::string const& hash);
     Result<void> create_mailboxes(UserId id, NewUser const& user);
     std::string default_address(std::string const& username) const;
@@ -55,6 +58,10 @@ struct Accounts::Impl {
     mutable ShortCache<std::string, Resolved> resolved;
     LoginCache logins;
 };
+
+// storage.md §16.5: which wildcard forms an address may have.
+Result<void> check_wildcard(std::string_view address, bool main, bool allowed);
+std::unexpected<Error> address_taken();
 
 // "2 minutes", for messages that say when to come back.
 std::string round_time(std::chrono::seconds seconds);

@@ -15,10 +15,6 @@ namespace {
 constexpr std::size_t wildcard_letters_max = 32;
 constexpr std::size_t addresses_per_user_max = 100'000;
 
-std::unexpected<Error> address_taken() {
-    return fail(ErrorKind::already_exists, "This address already exists", "address_dotless");
-}
-
 // storage.md §16.2 step 5: wildcards that cover local@domain, the longest first; the prefix form before the suffix
 // form.
 std::vector<std::string> wildcard_candidates(std::string_view local, std::string_view domain) {
@@ -31,7 +27,8 @@ std::vector<std::string> wildcard_candidates(std::string_view local, std::string
     return candidates;
 }
 
-// storage.md §16.5
+}  // namespace
+
 Result<void> check_wildcard(std::string_view address, bool main, bool allowed) {
     if (std::ranges::count(address, '*') == 0) return {};
     if (!allowed || main) return fail(ErrorKind::invalid, "Address can not contain *");
@@ -46,7 +43,9 @@ Result<void> check_wildcard(std::string_view address, bool main, bool allowed) {
     return {};
 }
 
-}  // namespace
+std::unexpected<Error> address_taken() {
+    return fail(ErrorKind::already_exists, "This address already exists", "address_dotless");
+}
 
 Result<std::optional<Document>> Accounts::Impl::address_row(std::string_view addrview) const {
     return documents.find_one(addresses_collection(), {.index = "address_dotless", .equals = {addrview}});
@@ -177,8 +176,14 @@ Result<Address> Accounts::add_address(UserId user, std::string const& address, s
             return std::unexpected(updated.error());
         }
         added.main = true;
+        return added;
     }
-    return added;
+    // A user deleted meanwhile took the addresses that were there: this one goes too.
+    MALLARD_TRY_ASSIGN(auto const still, self.user_document(user));
+    if (still) return added;
+    MALLARD_TRY(self.documents.erase(addresses_collection(), added.id));
+    self.resolved.drop_all();
+    return fail(ErrorKind::not_found, "This user does not exist");
 }
 
 Result<Address> Accounts::update_address(UserId user, AddressId id, AddressPatch const& patch) {
@@ -269,32 +274,26 @@ Result<Page<Address>> Accounts::list_addresses(ListRequest const& request) const
         return has_tags(document, request) && forwards_there(document, request) &&
                (request.query.empty() || document.text("address").contains(request.query));
     };
-    bool const filtered = request.user || !request.query.empty() || !request.tags.empty() ||
-                          !request.required_tags.empty() || !request.forward.empty();
-    MALLARD_TRY_ASSIGN(
-        auto page, read_page(impl_->documents, addresses_collection(), {.index = "address_dotless", .key = "addrview"},
-                             request, filtered ? std::function<bool(Document const&)>(matches) : nullptr));
+    bool const filtered =
+        !request.query.empty() || !request.tags.empty() || !request.required_tags.empty() || !request.forward.empty();
+    PageOrder const order{.index = "address_dotless", .key = "addrview"};
+    auto const read = [&]() -> Result<Page<Document>> {
+        if (!request.user)
+            return read_page(impl_->documents, addresses_collection(), order, request,
+                             filtered ? std::function<bool(Document const&)>(matches) : nullptr);
+        MALLARD_TRY_ASSIGN(auto own, impl_->documents.find(addresses_collection(), {.index = "user",
+                                                                                    .equals = {*request.user},
+                                                                                    .limit = addresses_per_user_max}));
+        std::erase_if(own, [&](Document const& document) { return !matches(document); });
+        return page_of(std::move(own), order, request);
+    };
+    MALLARD_TRY_ASSIGN(auto page, read());
     Page<Address> addresses{.results = {}, .total = page.total, .next = page.next, .previous = page.previous};
     for (auto const& document : page.results) {
         MALLARD_TRY_ASSIGN(auto found, impl_->with_main(address_from(document)));
         addresses.results.push_back(std::move(found));
     }
     return addresses;
-}
-
-Result<void> Accounts::add_domain_alias(std::string const& alias, std::string const& domain) {
-    auto& self = *impl_;
-    auto const normal = normalize_domain(alias);
-    auto const inserted =
-        self.documents.insert(domain_aliases_collection(), {{"_id", ObjectId::generate()},
-                                                            {"alias", normal},
-                                                            {"domain", normalize_domain(domain)},
-                                                            {"created", bson::Date{self.clock.now()}}});
-    self.resolved.drop_all();
-    if (!inserted && inserted.error().kind == ErrorKind::already_exists)
-        return fail(ErrorKind::already_exists, "This domain alias already exists", "domainalias");
-    MALLARD_TRY(inserted);
-    return self.remember_domain("@" + normal);
 }
 
 }  // namespace mallard::accounts

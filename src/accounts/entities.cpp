@@ -23,6 +23,14 @@ Collection const& users_collection() {
     return collection;
 }
 
+Collection const& deleted_users_collection() {
+    static Collection const collection{.name = "deletedusers",
+                                       .role = DatabaseRole::users,
+                                       .indexes = {{.name = "deletedusers_dotless", .fields = {"unameview"}},
+                                                   {.name = "deletedusers_address", .fields = {"address"}}}};
+    return collection;
+}
+
 Collection const& addresses_collection() {
     static Collection const collection{.name = "addresses",
                                        .role = DatabaseRole::users,
@@ -67,6 +75,22 @@ Collection const& authlog_collection() {
     return collection;
 }
 
+Collection const& tasks_collection() {
+    static Collection const collection{.name = "tasks",
+                                       .role = DatabaseRole::main,
+                                       .indexes = {{.name = "task", .fields = {"locked", "lockedUntil"}},
+                                                   {.name = "task_data_user", .fields = {"task", "data.user"}}}};
+    return collection;
+}
+
+Collection const& dkim_collection() {
+    static Collection const collection{.name = "dkim",
+                                       .role = DatabaseRole::main,
+                                       .indexes = {{.name = "dkim_paging", .fields = {"domain", "_id"}},
+                                                   {.name = "dkim_primary", .fields = {"domain"}, .unique = true}}};
+    return collection;
+}
+
 namespace {
 
 std::vector<std::string> texts(Document const& document, std::string_view key) {
@@ -105,6 +129,17 @@ std::vector<std::string> second_factors(Document const& document) {
     return factors;
 }
 
+Autoreply autoreply_from(Document const& document) {
+    auto const text = [&](std::string_view key) { return std::string(document.text(key)); };
+    return {.status = document.boolean("status"),
+            .start = document.date("start"),
+            .end = document.date("end"),
+            .name = text("name"),
+            .subject = text("subject"),
+            .text = text("text"),
+            .html = text("html")};
+}
+
 }  // namespace
 
 User user_from(Document const& document) {
@@ -139,6 +174,14 @@ User user_from(Document const& document) {
     user.encrypt_forwarded = document.boolean("encryptForwarded");
     user.pub_key = text("pubKey");
     user.smime_certs = texts(document, "smimeCerts");
+    user.smime_cipher = text("smimeCipher");
+    user.smime_key_transport = text("smimeKeyTransport");
+    if (auto const* relay = document.document("mtaRelay"))
+        user.mta_relay = Target{.id = relay->id("id").value_or(ObjectId{}),
+                                .type = std::string(relay->text("type")),
+                                .value = std::string(relay->text("value")),
+                                .user = {}};
+    user.require_2fa_enabled = document.boolean("require2faEnabled");
     auto const* spam_level = document.find("spamLevel");
     user.spam_level = spam_level == nullptr ? 50 : spam_level->as_double().value_or(50);
     user.retention_ms = document.integer("retention");
@@ -155,6 +198,10 @@ User user_from(Document const& document) {
     if (auto const* login = document.document("lastLogin")) user.last_login = login->date("time");
     user.password_change = document.date("passwordChange");
     return user;
+}
+
+Document relay_document(std::string const& url) {
+    return {{"id", ObjectId::generate()}, {"type", "relay"}, {"value", url}};
 }
 
 Document user_document(UserId id, std::string const& username, NewUser const& user, TimeMs now) {
@@ -188,7 +235,9 @@ Document user_document(UserId id, std::string const& username, NewUser const& us
         {"autoreply", false},
         {"uploadSentMessages", user.upload_sent_messages},
         {"pubKey", user.pub_key},
-        {"smimeCerts", Array{}},
+        {"smimeCerts", to_array(user.smime_certs)},
+        {"smimeCipher", user.smime_cipher.empty() ? "AES-CBC" : user.smime_cipher},
+        {"smimeKeyTransport", user.smime_key_transport.empty() ? "PKCS#1 v1.5" : user.smime_key_transport},
         {"encryptMessages", user.encrypt_messages},
         {"encryptForwarded", user.encrypt_forwarded},
         {"spamLevel", user.spam_level == static_cast<std::int32_t>(user.spam_level)
@@ -196,13 +245,14 @@ Document user_document(UserId id, std::string const& username, NewUser const& us
                           : bson::Value(user.spam_level)},
         {"retention", number(user.retention_ms)},
         {"disabledScopes", to_array(user.disabled_scopes)},
+        {"require2faEnabled", user.require_2fa_enabled},
         {"lastLogin", Document{{"time", false}, {"authEvent", false}, {"ip", false}}},
         {"metaData", user.meta_data},
         {"internalData", user.internal_data},
         {"activated", false},
         {"disabled", true},
         {"suspended", false},
-        {"featureFlags", Document{}},
+        {"featureFlags", user.indexing_feature ? Document{{"indexing", true}} : Document{}},
         {"created", Date{now}},
     };
     if (auto const tags = normal_tags(user.tags); !tags.empty()) {
@@ -210,6 +260,7 @@ Document user_document(UserId id, std::string const& username, NewUser const& us
         document.set("tagsview", to_array(lower_case(tags)));
     }
     if (!user.from_whitelist.empty()) document.set("fromWhitelist", to_array(user.from_whitelist));
+    if (!user.mta_relay.empty()) document.set("mtaRelay", relay_document(user.mta_relay));
     return document;
 }
 
@@ -228,6 +279,7 @@ Address address_from(Document const& document) {
     address.targets = targets(document);
     address.forwards = document.integer("forwards");
     address.forwarded_disabled = document.boolean("forwardedDisabled");
+    if (auto const* reply = document.document("autoreply")) address.autoreply = autoreply_from(*reply);
     return address;
 }
 
@@ -244,10 +296,28 @@ Document address_document(Address const& address) {
     }
     if (!address.meta_data.empty()) document.set("metaData", address.meta_data);
     if (!address.internal_data.empty()) document.set("internalData", address.internal_data);
-    if (!address.targets.empty()) {
+    if (address.user.is_nil()) {
         document.set("targets", to_array(address.targets));
         document.set("forwards", number(address.forwards));
+        document.set("autoreply", autoreply_document(address.autoreply));
     }
+    return document;
+}
+
+Document autoreply_document(Autoreply const& reply) {
+    Document document{{"status", reply.status}};
+    auto const set_date = [&](char const* key, std::optional<TimeMs> const& date) {
+        if (date) document.set(key, Date{*date});
+    };
+    auto const set_text = [&](char const* key, std::string const& text) {
+        if (!text.empty()) document.set(key, text);
+    };
+    set_date("start", reply.start);
+    set_date("end", reply.end);
+    set_text("name", reply.name);
+    set_text("subject", reply.subject);
+    set_text("text", reply.text);
+    set_text("html", reply.html);
     return document;
 }
 

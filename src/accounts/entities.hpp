@@ -12,18 +12,24 @@ namespace mallard::accounts {
 
 // Functions rather than objects: constructed on first use, whatever the order of start.
 store::Collection const& users_collection();
+store::Collection const& deleted_users_collection();
 store::Collection const& addresses_collection();
 store::Collection const& domain_aliases_collection();
 store::Collection const& domain_cache_collection();
 store::Collection const& asps_collection();
 store::Collection const& authlog_collection();
+store::Collection const& tasks_collection();
+store::Collection const& dkim_collection();  // here only for the renaming of a domain
 
 User user_from(bson::Document const& document);
 // As it is inserted: disabled, not activated, without password and address (storage.md §17.1).
 bson::Document user_document(UserId id, std::string const& username, NewUser const& user, TimeMs now);
 
+bson::Document relay_document(std::string const& url);
+
 Address address_from(bson::Document const& document);
 bson::Document address_document(Address const& address);
+bson::Document autoreply_document(Autoreply const& reply);
 
 // Trimmed, without doubles whatever the case, sorted without case (api.md §7).
 std::vector<std::string> normal_tags(std::vector<std::string> const& tags);

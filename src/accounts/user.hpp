@@ -36,7 +36,9 @@ struct User {
     std::vector<Target> targets;
     bool autoreply = false, upload_sent_messages = false, encrypt_messages = false, encrypt_forwarded = false;
     std::string pub_key;
-    std::vector<std::string> smime_certs;
+    std::vector<std::string> smime_certs;           // PEM
+    std::string smime_cipher, smime_key_transport;  // empty: the defaults, AES-CBC and PKCS#1 v1.5
+    std::optional<Target> mta_relay;
     double spam_level = 50;
     std::int64_t retention_ms = 0;
     std::vector<std::string> disabled_scopes;  // imap pop3 smtp
@@ -45,6 +47,7 @@ struct User {
     std::string meta_data, internal_data;  // JSON text of an object, or empty
     bool activated = false, disabled = false, suspended = false;
     bool indexing_feature = false;
+    bool require_2fa_enabled = false;  // for the front end's use: no login looks at it
     TimeMs created = 0;
     std::optional<TimeMs> last_login, password_change;
 };
@@ -53,16 +56,21 @@ struct NewUser {
     std::string username;
     std::string password;  // empty with no_password: master login impossible
     bool no_password = false;
-    bool hashed_password = false;  // password is a supported hash, stored as it is
+    bool hashed_password = false;          // password is a supported hash, stored as it is
+    bool require_password_change = false;  // the password is a temporary one: 24 hours, master scope only
     bool empty_address = false;
     std::string address;  // empty: username if it is one, else username@email_domain
     std::string name, language, pub_key, meta_data, internal_data;
     std::vector<std::string> tags, disabled_scopes, from_whitelist;
     std::vector<Target> targets;
+    std::vector<std::string> smime_certs;
+    std::string smime_cipher, smime_key_transport;
+    std::string mta_relay;  // URL; empty: none
     Limits limits;
     double spam_level = 50;
     std::int64_t retention_ms = 0;
     bool encrypt_messages = false, encrypt_forwarded = false, upload_sent_messages = false;
+    bool require_2fa_enabled = false, indexing_feature = false;
 };
 
 struct UserPatch {
@@ -70,12 +78,29 @@ struct UserPatch {
     std::optional<std::string> password;  // +1 on auth_version, cached logins dropped
     bool hashed_password = false;
     std::optional<std::string> existing_password;  // must match when given
-    std::optional<std::vector<std::string>> tags, disabled_scopes, from_whitelist;
+    std::optional<std::vector<std::string>> tags, disabled_scopes, from_whitelist, smime_certs;
+    std::optional<std::string> smime_cipher, smime_key_transport, mta_relay;
     std::optional<std::vector<Target>> targets;
     std::optional<std::int64_t> quota, recipients, forwards, received_max, filters, imap_max_upload, imap_max_download,
         pop3_max_download, pop3_max_messages, imap_max_connections, retention_ms;
     std::optional<double> spam_level;
     std::optional<bool> encrypt_messages, encrypt_forwarded, upload_sent_messages, disabled, suspended, disable_2fa;
+    std::optional<bool> require_2fa_enabled, indexing_feature;
+};
+
+// A user that was deleted but whose mail is still there (storage.md §3.2).
+struct DeletedUser {
+    UserId id;
+    std::string username;
+    std::int64_t storage_used = 0;
+    std::vector<std::string> tags, addresses;
+    TimeMs deleted = 0;
+};
+
+struct Autoreply {  // of a forwarded address
+    bool status = false;
+    std::optional<TimeMs> start, end;
+    std::string name, subject, text, html;
 };
 
 struct Address {
@@ -88,7 +113,8 @@ struct Address {
     std::vector<Target> targets;  // forwarded only
     std::int64_t forwards = 0;
     bool forwarded_disabled = false;
-    bool main = false;  // it is the user's main address
+    Autoreply autoreply;  // forwarded only
+    bool main = false;    // it is the user's main address
 };
 
 }  // namespace mallard::accounts

@@ -8,6 +8,7 @@
 #include "accounts/paging.hpp"
 #include "accounts/password.hpp"
 #include "base/encoding.hpp"
+#include "base/random.hpp"
 
 namespace mallard::accounts {
 
@@ -43,6 +44,10 @@ Result<std::string> hash_for(std::string_view password, bool hashed, int iterati
     return hash_password(password, iterations);
 }
 
+Document temporary_password(std::string const& hash, TimeMs valid_after, TimeMs now) {
+    return {{"validAfter", Date{valid_after}}, {"password", hash}, {"created", Date{now}}};
+}
+
 }  // namespace
 
 std::string Accounts::Impl::default_address(std::string const& username) const {
@@ -75,13 +80,20 @@ Result<void> Accounts::Impl::create_mailboxes(UserId id, NewUser const& user) {
     return {};
 }
 
-// Removes what there is of a user that was never activated, or is half deleted. Safe to repeat.
-Result<void> Accounts::Impl::clear_leftover(UserId id) {
-    MALLARD_TRY_ASSIGN(auto const rows, documents.find(addresses_collection(), {.index = "user", .equals = {id}}));
+Result<void> Accounts::Impl::erase_addresses(UserId id) {
+    MALLARD_TRY_ASSIGN(auto const rows,
+                       documents.find(addresses_collection(), {.index = "user", .equals = {id}, .limit = 100'000}));
     for (auto const& row : rows) MALLARD_TRY(documents.erase(addresses_collection(), row.id("_id").value()));
     resolved.drop_all();
+    return {};
+}
+
+// Removes what there is of a user that was never activated, or is half deleted. Safe to repeat.
+Result<void> Accounts::Impl::clear_leftover(UserId id) {
+    MALLARD_TRY(erase_addresses(id));
     MALLARD_TRY(mail.delete_user(id));
     MALLARD_TRY(documents.erase(users_collection(), id));
+    MALLARD_TRY(erase_addresses(id));  // one that was added while the user was still there
     forget(id);
     return {};
 }
@@ -92,10 +104,15 @@ Result<void> Accounts::Impl::finish_creation(UserId id, NewUser const& user, std
     if (!address.empty())
         MALLARD_TRY(
             insert_address({.address = address, .addrview = uview(address), .user = id, .created = clock.now()}));
-    MALLARD_TRY(
-        update_user(id, {.set = {{"address", address}, {"password", hash}, {"activated", true}, {"disabled", false}},
-                         .expect = {{"activated", false}}}));
+    store::Update finish{.set = {{"address", address}, {"activated", true}, {"disabled", false}},
+                         .expect = {{"activated", false}}};
+    if (user.require_password_change && !hash.empty())
+        finish.set.emplace_back("tempPassword", temporary_password(hash, clock.now(), clock.now()));
+    else
+        finish.set.emplace_back("password", hash);
+    MALLARD_TRY(update_user(id, finish));
     resolved.drop_all();
+    if (user.indexing_feature) return state.add_member("feature:indexing", id.hex());
     return {};
 }
 
@@ -118,12 +135,15 @@ Result<User> Accounts::create(NewUser const& user) {
     if (!address.empty()) {
         MALLARD_TRY_ASSIGN(auto const row, self.address_row(uview(address)));
         auto const owner = row ? row->id("user") : std::nullopt;
-        if (row && !owner) return fail(ErrorKind::already_exists, "This address already exists", "address_dotless");
+        if (row && !owner) return address_taken();
         if (row) {
             MALLARD_TRY_ASSIGN(auto const owner_document, self.user_document(UserId(*owner)));
-            if (owner_document && !is_leftover(*owner_document, self.clock.now()))
-                return fail(ErrorKind::already_exists, "This address already exists", "address_dotless");
-            MALLARD_TRY(self.clear_leftover(UserId(*owner)));
+            if (owner_document && !is_leftover(*owner_document, self.clock.now())) return address_taken();
+            MALLARD_TRY_ASSIGN(auto const deleted, self.documents.get(deleted_users_collection(), *owner));
+            if (deleted)  // whose mail stays for a while: the address alone is in the way
+                MALLARD_TRY(self.documents.erase(addresses_collection(), row->id("_id").value()));
+            else
+                MALLARD_TRY(self.clear_leftover(UserId(*owner)));
         }
     }
     std::string hash;
@@ -193,6 +213,23 @@ constexpr LimitField limit_fields[] = {
     {&UserPatch::retention_ms, "retention", nullptr},
 };
 
+// One kind at a time: a PGP key clears the certificates, certificates clear the PGP key (api.md §9).
+void set_encryption_keys(UserPatch const& patch, store::Update& update) {
+    bool const has_key = patch.pub_key && !patch.pub_key->empty();
+    if (has_key) {
+        std::erase_if(update.set, [](auto const& field) { return field.first.starts_with("smime"); });
+        update.set.emplace_back("smimeCerts", bson::Array{});
+        update.set.emplace_back("smimeCipher", "AES-CBC");
+        update.set.emplace_back("smimeKeyTransport", "PKCS#1 v1.5");
+    } else if (patch.smime_certs) {
+        update.set.emplace_back("smimeCerts", to_array(*patch.smime_certs));
+        if (!patch.smime_certs->empty()) {
+            std::erase_if(update.set, [](auto const& field) { return field.first == "pubKey"; });
+            update.set.emplace_back("pubKey", "");
+        }
+    }
+}
+
 void set_plain_fields(UserPatch const& patch, store::Update& update) {
     auto const set_text = [&](char const* field, std::optional<std::string> const& value) {
         if (value) update.set.emplace_back(field, *value);
@@ -205,7 +242,15 @@ void set_plain_fields(UserPatch const& patch, store::Update& update) {
     set_text("pubKey", patch.pub_key);
     set_text("metaData", patch.meta_data);
     set_text("internalData", patch.internal_data);
-    if (patch.pub_key && !patch.pub_key->empty()) update.set.emplace_back("smimeCerts", bson::Array{});
+    set_text("smimeCipher", patch.smime_cipher);
+    set_text("smimeKeyTransport", patch.smime_key_transport);
+    set_flag("require2faEnabled", patch.require_2fa_enabled);
+    set_flag("featureFlags.indexing", patch.indexing_feature);
+    set_encryption_keys(patch, update);
+    if (patch.mta_relay && patch.mta_relay->empty())
+        update.unset.emplace_back("mtaRelay");
+    else if (patch.mta_relay)
+        update.set.emplace_back("mtaRelay", relay_document(*patch.mta_relay));
     set_flag("encryptMessages", patch.encrypt_messages);
     set_flag("encryptForwarded", patch.encrypt_forwarded);
     set_flag("uploadSentMessages", patch.upload_sent_messages);
@@ -281,6 +326,9 @@ Result<User> Accounts::update(UserId id, UserPatch const& patch) {
     for (auto const& limit : limit_fields)
         if (limit.counter != nullptr && patch.*limit.value) MALLARD_TRY(self.state.erase(limit.counter + id.hex()));
     if (patch.imap_max_connections) MALLARD_TRY(self.state.erase_field("lim:imap", id.hex()));
+    if (patch.indexing_feature)
+        MALLARD_TRY(*patch.indexing_feature ? self.state.add_member("feature:indexing", id.hex())
+                                            : self.state.erase_member("feature:indexing", id.hex()));
     if (patch.password) (void)self.log_event(id, {.action = "password change", .result = "success"});
     if (patch.disable_2fa.value_or(false)) (void)self.log_event(id, {.action = "disable 2fa"});
     // Deviation: WildDuck lets the sessions of a user whom it disables go on (protocols.md §1.16).
@@ -288,22 +336,17 @@ Result<User> Accounts::update(UserId id, UserPatch const& patch) {
     return user_from(after);
 }
 
-Result<void> Accounts::erase(UserId id) {
+Result<std::string> Accounts::reset_password(UserId id, TimeMs valid_after) {
     auto& self = *impl_;
-    MALLARD_TRY_ASSIGN(auto const document, self.user_document(id));
-    if (!document) return fail(ErrorKind::not_found, "This user does not exist");
-    // Disabled first, and the user's own row goes last: what is cut off in between can be repeated.
-    MALLARD_TRY(self.update_user(id, {.set = {{"disabled", true}}}));
+    std::string password = random_text(12, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+    TimeMs const now = self.clock.now();
+    auto const hash = hash_password(password, self.config.pbkdf2_iterations);
+    auto const updated = self.update_user(id, {.set = {{"tempPassword", temporary_password(hash, valid_after, now)}},
+                                               .unset = {"lastPwnedCheck", "passwordPwned"}});
+    if (!updated) return std::unexpected(updated.error());
     self.forget(id);
-    self.log_out(id, "Account was deleted");
-    MALLARD_TRY_ASSIGN(auto const asps, self.documents.find(asps_collection(),
-                                                            {.index = "asps_user", .equals = {id}, .limit = 100'000}));
-    for (auto const& asp : asps) MALLARD_TRY(self.documents.erase(asps_collection(), asp.id("_id").value()));
-    for (auto const* key : {"pxm:", "iup:", "idw:", "pdw:", "wdr:", "wdf:", "rl:rcpt:", "auth_user:"})
-        MALLARD_TRY(self.state.erase(key + id.hex()));
-    MALLARD_TRY(self.clear_leftover(id));
-    (void)self.log_event(id, {.action = "delete user", .result = "success"});
-    return {};
+    (void)self.log_event(id, {.action = "reset"});
+    return password;
 }
 
 Result<Page<User>> Accounts::list(ListRequest const& request) const {

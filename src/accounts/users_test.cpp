@@ -47,7 +47,8 @@ TEST(CreateUser, StoresTheFieldsOfWildDuck) {
         "_id username unameview name password enabled2fa seed pendingSeed pendingSeedChanged webauthn authVersion "
         "address language storageUsed quota recipients forwards filters imapMaxUpload imapMaxDownload "
         "pop3MaxDownload pop3MaxMessages imapMaxConnections receivedMax targets autoreply uploadSentMessages "
-        "pubKey smimeCerts encryptMessages encryptForwarded spamLevel retention disabledScopes lastLogin metaData "
+        "pubKey smimeCerts smimeCipher smimeKeyTransport encryptMessages encryptForwarded spamLevel retention "
+        "disabledScopes require2faEnabled lastLogin metaData "
         "internalData activated disabled suspended featureFlags created ");
     EXPECT_TRUE(document->find("name")->is_null());
     EXPECT_NE(document->find("spamLevel")->as<std::int32_t>(), nullptr);

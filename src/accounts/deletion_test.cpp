@@ -1,0 +1,152 @@
+#include <thread>
+
+#include "accounts/test_backend.hpp"
+
+namespace mallard::accounts {
+namespace {
+
+constexpr TimeMs day_ms = 24LL * 3600 * 1000;
+
+class Deletion : public testing::Test {
+protected:
+    TestBackend backend;
+    User user = backend.add_user("leaver");
+    TimeMs when = backend.clock.now() + 7 * day_ms;
+
+    void wait_until(TimeMs time) { backend.clock.advance(time - backend.clock.now()); }
+    bool has_mail() const { return !backend.mail.mailboxes(user.id)->empty(); }
+};
+
+TEST_F(Deletion, LaterTakesTheUserAndItsAddressesAwayButKeepsTheMail) {
+    auto const scheduled = backend.accounts.schedule_deletion(user.id, when);
+    ASSERT_TRUE(scheduled) << scheduled.error().message;
+    EXPECT_EQ(scheduled->addresses, 1u);
+    EXPECT_FALSE(backend.accounts.get(user.id).value());
+    EXPECT_FALSE(backend.accounts.resolve("leaver@example.com", true).value());
+    EXPECT_EQ(kind_of(backend.log_in("leaver", "secret")), ErrorKind::auth_failed);
+    EXPECT_TRUE(has_mail());
+    auto const deleted = backend.accounts.deleted_user(user.id).value();
+    ASSERT_TRUE(deleted);
+    EXPECT_EQ(deleted->username, "leaver");
+    EXPECT_EQ(deleted->addresses, std::vector<std::string>{"leaver@example.com"});
+    EXPECT_EQ(deleted->deleted, backend.clock.now());
+}
+
+TEST_F(Deletion, IsDoneWhenItsTimeHasComeAndNotBefore) {
+    ASSERT_TRUE(backend.accounts.schedule_deletion(user.id, when));
+    wait_until(when - 1);
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+    EXPECT_TRUE(has_mail());
+    wait_until(when);
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 1u);
+    EXPECT_FALSE(has_mail());
+    EXPECT_FALSE(backend.accounts.deleted_user(user.id).value());
+    EXPECT_EQ(kind_of(backend.accounts.restore(user.id)), ErrorKind::not_found);
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+}
+
+TEST_F(Deletion, AskedForAgainKeepsItsTaskAndTakesTheNewTime) {
+    auto const first = backend.accounts.schedule_deletion(user.id, when).value();
+    auto const second = backend.accounts.schedule_deletion(user.id, when + day_ms).value();
+    EXPECT_EQ(first.task, second.task);
+    EXPECT_EQ(second.addresses, 0u);
+    wait_until(when);
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+    EXPECT_EQ(backend.accounts.deleted_user(user.id).value()->addresses.size(), 1u);
+    ASSERT_TRUE(backend.accounts.erase(user.id));  // now, after all
+    EXPECT_FALSE(has_mail());
+    EXPECT_FALSE(backend.accounts.deleted_user(user.id).value());
+}
+
+TEST_F(Deletion, IsTakenBackByRestoring) {
+    ASSERT_TRUE(backend.accounts.add_address(user.id, "second@example.com", "", {}, "", "", false, false));
+    auto const task = backend.accounts.schedule_deletion(user.id, when)->task;
+    auto const restored = backend.accounts.restore(user.id);
+    ASSERT_TRUE(restored) << restored.error().message;
+    EXPECT_EQ(restored->task, task);
+    EXPECT_EQ(restored->addresses, 2u);
+    EXPECT_EQ(restored->main, "leaver@example.com");
+    EXPECT_EQ(backend.accounts.get(user.id).value()->address, "leaver@example.com");
+    EXPECT_TRUE(backend.accounts.resolve("second@example.com", false).value());
+    EXPECT_TRUE(backend.log_in("leaver", "secret"));
+    wait_until(when);
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+    EXPECT_TRUE(has_mail());
+}
+
+TEST_F(Deletion, LeavesNameAndAddressesToOthersWhoKeepThem) {
+    ASSERT_TRUE(backend.accounts.schedule_deletion(user.id, when));
+    auto const heir = backend.accounts.create({.username = "heir", .password = "x", .address = "leaver@example.com"});
+    ASSERT_TRUE(heir) << heir.error().message;
+    EXPECT_TRUE(has_mail());  // of who waits
+    EXPECT_TRUE(backend.accounts.deleted_user(user.id).value()->addresses.empty());
+    auto const restored = backend.accounts.restore(user.id);
+    ASSERT_TRUE(restored);
+    EXPECT_EQ(restored->addresses, 0u);
+    EXPECT_EQ(backend.accounts.resolve("leaver@example.com", false).value()->user, heir->id);
+
+    auto const other = backend.add_user("other");
+    ASSERT_TRUE(backend.accounts.schedule_deletion(other.id, when));
+    backend.add_user("ot.her");
+    EXPECT_EQ(kind_of(backend.accounts.restore(other.id)), ErrorKind::already_exists);
+    wait_until(when);
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 1u);  // still to be done
+}
+
+TEST(DeletionFaults, LoseNoMailAndCanBeRepeatedWhereverTheyAreCutOff) {
+    for (int fail_at = 1;; ++fail_at) {
+        auto const memory = kv::new_memory_state();
+        UserId id;
+        TimeMs const when = 10 * day_ms;
+        bool fired = false;
+        int before = 0;
+        {
+            TestBackend counting(TestBackend::quick(), 0, memory);
+            id = counting.add_user("leaver").id;
+            before = counting.faulty->commits();
+        }
+        {
+            TestBackend backend(TestBackend::quick(), fail_at, memory);
+            if (backend.opened) {
+                (void)backend.accounts.schedule_deletion(id, when);
+                (void)backend.accounts.restore(id);
+            }
+            fired = backend.faulty->fired();
+        }
+        TestBackend again(TestBackend::quick(), 0, memory);
+        ASSERT_TRUE(again.opened);
+        auto const user = again.accounts.get(id).value();
+        auto const deleted = again.accounts.deleted_user(id).value();
+        EXPECT_TRUE(user || deleted) << "commit " << fail_at;
+        ASSERT_TRUE(again.accounts.schedule_deletion(id, when)) << "commit " << fail_at;
+        auto const restored = again.accounts.restore(id);
+        ASSERT_TRUE(restored) << "commit " << fail_at << ": " << restored.error().message;
+        EXPECT_EQ(restored->addresses, 1u) << "commit " << fail_at;
+        EXPECT_EQ(restored->main, "leaver@example.com") << "commit " << fail_at;
+        EXPECT_TRUE(again.log_in("leaver", "secret")) << "commit " << fail_at;
+        if (!fired) break;
+        ASSERT_LT(fail_at, before + 1000);
+    }
+}
+
+TEST_F(Deletion, OfOneUserByManyAtOnceHappensOnce) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 8; ++i)
+        threads.emplace_back([&, i] {
+            if (i % 2)
+                EXPECT_TRUE(backend.accounts.schedule_deletion(user.id, when));
+            else
+                (void)backend.accounts.restore(user.id);
+        });
+    for (auto& thread : threads) thread.join();
+    bool const there = backend.accounts.get(user.id).value().has_value();
+    bool const waits = backend.accounts.deleted_user(user.id).value().has_value();
+    EXPECT_TRUE(there || waits);
+    EXPECT_TRUE(has_mail());
+    ASSERT_TRUE(backend.accounts.schedule_deletion(user.id, when));
+    EXPECT_TRUE(backend.accounts.restore(user.id));
+    EXPECT_TRUE(backend.log_in("leaver", "secret"));
+}
+
+}  // namespace
+}  // namespace mallard::accounts
