@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "api/endpoint.hpp"
+#include "api/address_view.hpp"
 #include "api/paging.hpp"
 #include "api/roles.hpp"
 #include "api/values.hpp"
@@ -19,12 +19,6 @@ std::optional<Failure> check_user(Call& call) {
     if (!user) return failure_of(user.error(), Subject::user);
     if (!*user) return user_not_found();
     return std::nullopt;
-}
-
-void add_data(Call const& call, Address const& address, OrderedJson& item, bool meta, bool internal) {
-    if (meta && !address.meta_data.empty()) item["metaData"] = parsed_object(address.meta_data);
-    if (internal && !address.internal_data.empty()) item["internalData"] = parsed_object(address.internal_data);
-    filter_output(call.who.role, "addresses", item);
 }
 
 OrderedJson user_item(Address const& address) {
@@ -90,9 +84,7 @@ Answer resolve_address(Call& call) {
     reply["address"] = address->address;
     if (address->user.is_nil()) {
         reply["name"] = address->name;
-        reply["targets"] = target_values(address->targets);
-        reply["limits"] = {{"forwards", counter_limit(call.services.state, "wdf:" + address->id.hex(),
-                                                      address->forwards > 0 ? address->forwards : 2000)}};
+        add_forwarding(call, *address, reply);
     } else {
         reply["user"] = address->user.hex();
     }
@@ -152,6 +144,7 @@ Answer create_user_address(Call& call) {
     auto const address = call.services.accounts.add_address(
         call.user(), wanted, call.text("name"), clean_tags(call.texts("tags")), call.text("metaData"),
         call.text("internalData"), call.flag("main"), call.flag("allowWildcard"));
+    if (!address && address.error().kind == ErrorKind::not_found) return std::unexpected(user_not_found());
     if (!address) return std::unexpected(failure_of(address.error(), Subject::address));
     OrderedJson reply = success();
     reply["id"] = address->id.hex();
@@ -195,8 +188,6 @@ Answer delete_user_address(Call& call) {
     return success();
 }
 
-Schema address_or_wildcard() { return alternatives({email(), text().rule(rules::wildcard_address)}); }
-
 std::vector<Field> data_flags() {
     return {optional("metaData", boolean(), "Include metaData"),
             optional("internalData", boolean(), "Include internalData")};
@@ -236,19 +227,13 @@ std::vector<Field> reply_fields() {
             optional("internalData", open_object())};
 }
 
+// Of a user's address or a forwarded one: what only the latter has is not required.
 std::vector<Field> resolved_fields() {
-    auto const forwards = object({required("allowed", number()), required("used", number()),
-                                  required("ttl", alternatives({number(), boolean()}))});
-    return {required("id", id()),
-            optional("address", text()),
-            optional("user", id()),
-            optional("name", text()),
-            optional("targets", array(text())),
-            optional("limits", object({required("forwards", forwards)})),
-            required("tags", array(text())),
-            required("created", date()),
-            optional("metaData", open_object()),
-            optional("internalData", open_object())};
+    auto fields = forwarded_fields();
+    for (auto& field : fields)
+        if (field.name == "limits" || field.name == "autoreply") field.required = false;
+    fields.push_back(optional("user", id()));
+    return fields;
 }
 
 Schema listed_address() {

@@ -22,8 +22,9 @@ namespace mallard::api {
 Endpoints const& all_endpoints() {
     static Endpoints const endpoints = [] {
         Endpoints all;
-        for (auto const make : {authentication_endpoints, user_endpoints, address_endpoints, mailbox_endpoints,
-                                message_endpoints, upload_endpoints, service_endpoints}) {
+        for (auto const make :
+             {authentication_endpoints, user_endpoints, address_endpoints, forwarded_address_endpoints,
+              domain_endpoints, mailbox_endpoints, message_endpoints, upload_endpoints, service_endpoints}) {
             for (Endpoint& endpoint : make()) all.push_back(std::move(endpoint));
         }
         return all;
@@ -48,6 +49,16 @@ http::Response json_response(unsigned status, OrderedJson const& body) {
 }
 
 // api.md §4: all problems together; details hold the first of each path.
+// curl -d '{...}' without a header: a form whose one field is the whole text.
+bool is_json_sent_as_form(std::vector<http::Problem> const& problems) {
+    return std::ranges::any_of(problems, [](auto const& problem) { return problem.path.starts_with('{'); });
+}
+
+Failure say_content_type() {
+    return invalid_input(
+        "The body looks like JSON but was sent as a form: send the header Content-Type: application/json");
+}
+
 Failure validation_failure(std::vector<http::Problem> const& problems) {
     Failure failure{400, "InputValidationError", {}};
     OrderedJson details = OrderedJson::object();
@@ -146,10 +157,15 @@ private:
         if (auto allowed = preflight(request, config_.cors)) return std::move(*allowed);
         auto route = router_.find(request.method, request.path);
         if (route.outcome == http::Route::Outcome::no_such_path) {
-            return refuse(trace, 404, "ResourceNotFound", request.path + " does not exist");
+            std::string_view const hint = request.path.size() > 1 && request.path.ends_with('/')
+                                              ? ": paths do not end in /"
+                                              : ": see /openapi.json for what does";
+            return refuse(trace, 404, "ResourceNotFound", request.path + " does not exist" + std::string(hint));
         }
         if (route.outcome == http::Route::Outcome::method_not_allowed) {
-            auto response = refuse(trace, 405, "MethodNotAllowed", request.method + " is not allowed");
+            auto response = refuse(
+                trace, 405, "MethodNotAllowed",
+                fmt::format("{} is not allowed here, but {}", request.method, fmt::join(route.allowed, " and ")));
             response.headers.set("Allow", fmt::format("{}", fmt::join(route.allowed, ", ")));
             return response;
         }
@@ -208,6 +224,7 @@ private:
         auto const& operation = endpoint.operation;
         if (operation.validates) {
             auto const problems = http::validate(operation.fields(), call.params, operation.allow_unknown);
+            if (!problems.empty() && is_json_sent_as_form(problems)) return std::unexpected(say_content_type());
             if (!problems.empty()) return std::unexpected(validation_failure(problems));
             drop_unknown(operation, call.params);
         }

@@ -56,6 +56,7 @@ Failure login_failure(Call& call, Error const& error) {
     Failure failure = failure_of(error, Subject::user);
     if (error.kind == ErrorKind::not_found) failure = {403, "AuthFailed", "Authentication failed"};
     if (error.kind != ErrorKind::auth_failed) return failure;
+    if (error.context == "TempPasswordNotYetValid") failure.code = error.context;
     auto const user = find_login(call.services, call.text("username"));
     if (user && *user) failure.extra["id"] = (*user)->id.hex();
     return failure;
@@ -83,13 +84,13 @@ Answer authenticate(Call& call) {
     OrderedJson reply = success();
     reply["id"] = login->user.hex();
     reply["username"] = login->username;
-    bool const is_master = login->source == "master";
+    bool const is_master = login->source != "asp";  // temporary passwords too
     if (is_master) reply["address"] = (*user)->address;
     reply["scope"] = scope_name;
     reply["require2fa"] = is_master ? methods_or_false(login->require_2fa) : OrderedJson(false);
     if (is_master) {
-        reply["require2faEnabled"] = false;
-        reply["requirePasswordChange"] = false;
+        reply["require2faEnabled"] = (*user)->require_2fa_enabled;
+        reply["requirePasswordChange"] = login->source == "temporary";
     }
     bool const second_factor = std::ranges::any_of(login->require_2fa, [](auto const& m) { return m != "custom"; });
     if (call.flag("token") && !second_factor) {

@@ -61,6 +61,8 @@ using Endpoints = std::vector<Endpoint>;
 Endpoints user_endpoints();
 Endpoints authentication_endpoints();
 Endpoints address_endpoints();
+Endpoints forwarded_address_endpoints();
+Endpoints domain_endpoints();
 Endpoints mailbox_endpoints();
 Endpoints message_endpoints();
 Endpoints upload_endpoints();

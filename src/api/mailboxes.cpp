@@ -101,7 +101,8 @@ Answer create_mailbox(Call& call) {
     settings.hidden = call.flag("hidden");
     settings.retention_ms = call.integer("retention");
     if (call.flag("encryptMessages")) {
-        return std::unexpected(not_offered("encryptMessages is not offered yet: send false or leave it out"));
+        return std::unexpected(
+            not_offered("encryptMessages: this server does not encrypt messages yet. Send false or leave it out"));
     }
     auto const created = call.services.mailboxes.create(call.user(), call.text("path"), std::move(settings));
     if (!created) {
@@ -132,7 +133,8 @@ Answer update_mailbox(Call& call) {
     if (call.has("subscribed")) patch.subscribed = call.flag("subscribed");
     if (call.has("hidden")) patch.hidden = call.flag("hidden");
     if (call.flag("encryptMessages")) {
-        return std::unexpected(not_offered("encryptMessages is not offered yet: send false or leave it out"));
+        return std::unexpected(
+            not_offered("encryptMessages: this server does not encrypt messages yet. Send false or leave it out"));
     }
     bool const asked =
         patch.path || patch.retention_ms || patch.subscribed || patch.hidden || call.has("encryptMessages");
@@ -195,7 +197,7 @@ Endpoints mailbox_endpoints() {
               .path_fields = {user_field()},
               .body_fields = {required("path", mailbox_path().max(65663), "Levels are separated by /"),
                               optional("hidden", off),
-                              optional("retention", number().at_least(0), "Milliseconds; 0: for ever"),
+                              optional("retention", number().at_least(0), "Milliseconds; 0: as the user's"),
                               optional("encryptMessages", off), session_field(), ip_field()},
               .reply = success_with({required("id", id())}),
               .permission = {"mailboxes", "create", true}},

@@ -218,6 +218,7 @@ Schema shown_message() {
         required("date", date()),
         optional("idate", date()),
         optional("list", object({optional("id", list_entry), optional("unsubscribe", array(list_entry))})),
+        optional("expires", date(), "Removed then"),
         required("size", number()),
         optional("html", array(text()), "Not sanitised"),
         optional("text", text()),

@@ -120,6 +120,10 @@ Answer get_message(Call& call) {
     reply["envelope"] = envelope_of(documents.meta);
     reply["thread"] = record->thread.hex();
     add_header_fields(documents, *message->row, reply);
+    if (auto const expiry = call.services.mailboxes.store().expiry(message->mailbox().id, *message->row);
+        expiry && *expiry) {
+        reply["expires"] = iso_date(**expiry);
+    }
     reply["size"] = message->row->size;
     add_flags(*message->index, *message->row, reply);
     if (call.flag("markAsSeen") && set_seen(call, *message)) reply["seen"] = true;
@@ -195,6 +199,23 @@ Result<void> apply(Call& call, MailboxId mailbox, store::UidSet const& uids, Fla
     return {};
 }
 
+store::MessagePatch patch_of(Call const& call) {
+    store::MessagePatch patch;
+    patch.custom = call.optional_text("metaData");
+    if (!call.has("expires")) return patch;
+    auto const& expires = call.params["expires"];
+    patch.expires.emplace(expires.is_number() ? std::optional<TimeMs>(expires.get<TimeMs>()) : std::nullopt);
+    return patch;
+}
+
+// Flags, metadata, expiry.
+Result<void> apply_all(Call& call, MailboxId mailbox, store::UidSet const& uids, FlagRequest const& flags) {
+    MALLARD_TRY(apply(call, mailbox, uids, flags));
+    auto const patch = patch_of(call);
+    if (patch.custom || patch.expires) MALLARD_TRY(call.services.mailboxes.patch(mailbox, uids, patch));
+    return {};
+}
+
 Answer move_messages(Call& call, store::UidSet const& uids, FlagRequest const& flags) {
     auto const target_id = MailboxId::from_hex(call.text("moveTo")).value_or(MailboxId{});
     auto const target = call.services.mailboxes.get(call.user(), target_id);
@@ -202,7 +223,7 @@ Answer move_messages(Call& call, store::UidSet const& uids, FlagRequest const& f
     auto const moved = call.services.mailboxes.move(call.user(), call.mailbox(), uids, target_id);
     if (!moved) return std::unexpected(failure_of(moved.error(), Subject::message));
     if (moved->source.empty()) return std::unexpected(message_not_found());
-    if (auto const changed = apply(call, target_id, moved->target, flags); !changed) {
+    if (auto const changed = apply_all(call, target_id, moved->target, flags); !changed) {
         return std::unexpected(failure_of(changed.error(), Subject::message));
     }
     std::vector<store::Uid> targets;
@@ -222,12 +243,9 @@ Answer move_messages(Call& call, store::UidSet const& uids, FlagRequest const& f
 }
 
 Answer update_messages(Call& call) {
-    bool const expires = call.has("expires") && call.params["expires"] != false;
-    if (expires) return std::unexpected(not_offered("expires is not offered yet: send false or leave it out"));
-    if (call.has("metaData"))
-        return std::unexpected(not_offered("metaData of a stored message can not be changed yet"));
     auto const flags = flag_request(call);
-    bool const asked = !flags.empty() || call.has("moveTo") || call.flag("markHam") || call.has("expires");
+    bool const asked =
+        !flags.empty() || call.has("moveTo") || call.flag("markHam") || call.has("expires") || call.has("metaData");
     if (!asked) return std::unexpected(Failure{500, "", "Nothing was changed"});
     auto const mailbox = call.services.mailboxes.get(call.user(), call.mailbox());
     if (!mailbox) return std::unexpected(Failure{500, "", "This mailbox does not exist"});
@@ -236,7 +254,7 @@ Answer update_messages(Call& call) {
     auto const uids = present(**index, parse_range(call.text("message")));
     if (uids.empty()) return std::unexpected(message_not_found());
     if (call.has("moveTo")) return move_messages(call, uids, flags);
-    if (auto const changed = apply(call, mailbox->id, uids, flags); !changed) {
+    if (auto const changed = apply_all(call, mailbox->id, uids, flags); !changed) {
         return std::unexpected(failure_of(changed.error(), Subject::message));
     }
     OrderedJson reply = success();
@@ -288,8 +306,9 @@ std::vector<Field> update_fields() {
             optional("flagged", boolean()),
             optional("draft", boolean()),
             optional("markHam", boolean().default_to(false), "This is no spam"),
-            optional("expires", alternatives({date(), boolean()})),
-            optional("metaData", json_object()),
+            optional("expires", alternatives({boolean(), date()}),
+                     "Removed then, whatever the mailbox's retention says; false: never"),
+            optional("metaData", json_object(), "Replaces what was there"),
             session_field(),
             ip_field()};
 }

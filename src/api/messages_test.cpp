@@ -219,7 +219,12 @@ TEST_F(Messages, ChangeFlagsMoveAndGo) {
     EXPECT_EQ(call("PUT", base_ + "/77", {{"seen", true}}).code(), "MessageNotFound");
     EXPECT_EQ(call("PUT", base_ + "/x", {{"seen", true}}).code(), "InputValidationError");
     EXPECT_EQ(call("PUT", base_ + "/1", {{"moveTo", std::string(24, 'a')}}).code(), "NoSuchMailbox");
-    EXPECT_EQ(call("PUT", base_ + "/1", {{"expires", "2030-01-01"}}).status, 501u);
+    EXPECT_EQ(call("PUT", base_ + "/1", {{"expires", "2030-01-01"}, {"metaData", {{"b", 2}}}}).json["updated"], 1);
+    auto shown = call("GET", base_ + "/1").json;
+    EXPECT_EQ(shown["expires"], "2030-01-01T00:00:00.000Z");
+    EXPECT_EQ(shown["metaData"], OrderedJson::parse(R"({"b":2})"));
+    EXPECT_EQ(call("PUT", base_ + "/1", {{"expires", false}}).status, 200u);
+    EXPECT_FALSE(call("GET", base_ + "/1").json.contains("expires"));
 
     auto const trash = mailbox_id(user_, "Trash");
     reply = call("PUT", base_ + "/2:*", {{"moveTo", trash}, {"flagged", true}});

@@ -150,35 +150,6 @@ TEST_F(Pipeline, ServesTheDocumentOfAllOperations) {
     EXPECT_EQ(documented, all_endpoints().size());
 }
 
-TEST_F(Pipeline, DeclaresWhatTheContractNames) {
-    std::ifstream file(std::string(MALLARD_SOURCE_DIR) + "/src/api/testdata/contract.json");
-    auto const contract = Json::parse(file);
-    EXPECT_GT(contract.size(), 30u);
-    for (auto const& expected : contract) {
-        auto const id = expected["id"].get<std::string>();
-        auto const& table = all_endpoints();
-        auto const found = std::ranges::find_if(table, [&](Endpoint const& e) { return e.operation.id == id; });
-        ASSERT_NE(found, table.end()) << id;
-        auto const& operation = found->operation;
-        EXPECT_EQ(operation.method, expected["method"].get<std::string>()) << id;
-        EXPECT_EQ(operation.path, expected["path"].get<std::string>()) << id;
-        EXPECT_EQ(operation.allow_unknown, expected["allowUnknown"].get<bool>()) << id;
-        std::set<std::string> names;
-        for (auto const* field : operation.fields()) names.insert(field->name);
-        EXPECT_EQ(Json(names), expected["parameters"]) << id;
-        if (!expected["permissions"].empty()) {
-            auto const& permission = expected["permissions"][0];
-            EXPECT_EQ(operation.permission.resource, permission["resource"].get<std::string>()) << id;
-            EXPECT_EQ(operation.permission.action, permission["action"].get<std::string>()) << id;
-            EXPECT_EQ(operation.permission.own, permission["own"].get<bool>()) << id;
-        }
-        std::set<std::string> declared;
-        for (auto const& field : operation.reply.fields_) declared.insert(field.name);
-        for (auto const& name : expected["required"])
-            EXPECT_TRUE(declared.contains(name.get<std::string>())) << id << " reply " << name;
-    }
-}
-
 TEST_F(Pipeline, RefusesEachRoleWhatTheTableSays) {
     auto const user = create_user("roleuser");
     struct Row {

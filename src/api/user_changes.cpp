@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "accounts/encryption_keys.hpp"
 #include "accounts/password.hpp"
 #include "api/values.hpp"
 #include "base/encoding.hpp"
@@ -33,19 +34,16 @@ constexpr std::array<LimitField, 10> limit_fields{{
     {"receivedMax", &accounts::Limits::received_max, &accounts::UserPatch::received_max},
 }};
 
-// What this server does not do is refused, never accepted in silence.
-std::optional<Failure> refuse_unsupported(Call const& call) {
-    for (auto const* name : {"requirePasswordChange", "require2faEnabled", "encryptMessages", "encryptForwarded"}) {
-        if (call.flag(name)) return not_offered(std::string(name) + " is not offered yet: send false or leave it out");
+// Who asks for encryption must not find mail in the clear: refused until messages are encrypted at delivery.
+std::optional<Failure> refuse_encryption(Call const& call) {
+    for (auto const* name : {"encryptMessages", "encryptForwarded"}) {
+        if (call.flag(name)) {
+            return not_offered(std::string(name) +
+                               ": this server does not encrypt messages yet. Send false or leave it out; keys and "
+                               "certificates may be stored already");
+        }
     }
-    if (call.has("mtaRelay")) return not_offered("mtaRelay is not offered yet: leave it out");
-    if (!call.texts("smimeCerts").empty()) return not_offered("smimeCerts is not offered yet: leave it out");
     return std::nullopt;
-}
-
-std::optional<std::string> password_of(Call const& call) {
-    if (!call.has("password")) return std::nullopt;
-    return call.text("password");  // false and "" both mean: none
 }
 
 // A hash that no login could ever match.
@@ -53,6 +51,39 @@ std::optional<Failure> refuse_hash(Call const& call) {
     auto const hash = call.text("password");
     if (!call.flag("hashedPassword") || hash.empty() || accounts::is_supported_hash(hash)) return std::nullopt;
     return Failure{500, "HashError", "The format of this password hash is unknown"};
+}
+
+// Keys that mail could never be encrypted to.
+std::optional<Failure> refuse_keys(Call const& call, bool both_refused) {
+    auto const key = call.text("pubKey");
+    auto const certificates = call.texts("smimeCerts");
+    if (both_refused && !key.empty() && !certificates.empty()) {
+        return invalid_input("Send either pubKey or smimeCerts, not both");
+    }
+    if (!key.empty()) {
+        if (auto const read = accounts::read_pgp_key(key); !read) return invalid_input(read.error().message);
+    }
+    for (auto const& certificate : certificates) {
+        if (auto const read = accounts::read_certificate(certificate); !read)
+            return invalid_input(read.error().message);
+    }
+    return std::nullopt;
+}
+
+std::optional<Failure> refuse(Call const& call, bool creating) {
+    if (auto refused = refuse_encryption(call)) return refused;
+    if (auto refused = refuse_hash(call)) return refused;
+    return refuse_keys(call, creating);
+}
+
+bool indexing_of(Call const& call) {
+    auto const flags = call.params.find("featureFlags");
+    return flags != call.params.end() && flags->value("indexing", false);
+}
+
+std::optional<std::string> password_of(Call const& call) {
+    if (!call.has("password")) return std::nullopt;
+    return call.text("password");  // false and "" both mean: none
 }
 
 Failure creation_failure(Error const& error, Call const& call) {
@@ -119,6 +150,13 @@ accounts::NewUser new_user(Call const& call) {
     user.disabled_scopes = call.texts("disabledScopes");
     user.from_whitelist = call.texts("fromWhitelist");
     user.targets = targets_of(call.texts("targets"));
+    user.require_password_change = call.flag("requirePasswordChange");
+    user.require_2fa_enabled = call.flag("require2faEnabled");
+    user.indexing_feature = indexing_of(call);
+    user.mta_relay = call.text("mtaRelay");
+    user.smime_certs = call.texts("smimeCerts");
+    user.smime_cipher = call.text("smimeCipher");
+    user.smime_key_transport = call.text("smimeKeyTransport");
     user.spam_level = call.params.value("spamLevel", 50.0);
     user.retention_ms = call.integer("retention");
     user.upload_sent_messages = call.flag("uploadSentMessages");
@@ -127,8 +165,7 @@ accounts::NewUser new_user(Call const& call) {
 }
 
 Answer create_user(Call& call) {
-    if (auto refused = refuse_unsupported(call)) return std::unexpected(std::move(*refused));
-    if (auto refused = refuse_hash(call)) return std::unexpected(std::move(*refused));
+    if (auto refused = refuse(call, true)) return std::unexpected(std::move(*refused));
     if (call.text("address").find('*') != std::string::npos) {
         return std::unexpected(invalid_input("Invalid character in email address: *"));
     }
@@ -168,6 +205,14 @@ accounts::UserPatch patch_of(Call const& call) {
     take(call, "fromWhitelist", patch.from_whitelist, texts_at);
     take(call, "tags", patch.tags, [&](char const* name) { return clean_tags(call.texts(name)); });
     take(call, "targets", patch.targets, [&](char const* name) { return targets_of(call.texts(name)); });
+    take(call, "mtaRelay", patch.mta_relay, text_at);
+    take(call, "smimeCerts", patch.smime_certs, texts_at);
+    take(call, "smimeCipher", patch.smime_cipher, text_at);
+    take(call, "smimeKeyTransport", patch.smime_key_transport, text_at);
+    take(call, "require2faEnabled", patch.require_2fa_enabled, flag_at);
+    take(call, "encryptMessages", patch.encrypt_messages, flag_at);
+    take(call, "encryptForwarded", patch.encrypt_forwarded, flag_at);
+    take(call, "featureFlags", patch.indexing_feature, [&](char const*) { return indexing_of(call); });
     take(call, "uploadSentMessages", patch.upload_sent_messages, flag_at);
     take(call, "disabled", patch.disabled, flag_at);
     take(call, "suspended", patch.suspended, flag_at);
@@ -181,8 +226,7 @@ accounts::UserPatch patch_of(Call const& call) {
 }
 
 Answer update_user(Call& call) {
-    if (auto refused = refuse_unsupported(call)) return std::unexpected(std::move(*refused));
-    if (auto refused = refuse_hash(call)) return std::unexpected(std::move(*refused));
+    if (auto refused = refuse(call, false)) return std::unexpected(std::move(*refused));
     auto const updated = call.services.accounts.update(call.user(), patch_of(call));
     if (updated) {
         // The other tokens of the user are void now; the one that asked goes on.
@@ -270,6 +314,7 @@ std::vector<Field> update_fields() {
     auto& key = std::ranges::find(fields, "pubKey", &Field::name)->schema;  // empty: removed
     key.empty_is_absent_ = false;
     key.also(std::string());
+    std::ranges::find(fields, "mtaRelay", &Field::name)->schema.also(std::string());
     return fields;
 }
 

@@ -6,5 +6,6 @@
 namespace mallard::api {
 
 Endpoints user_change_endpoints();
+Endpoints user_upkeep_endpoints();
 
 }  // namespace mallard::api

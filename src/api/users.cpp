@@ -1,7 +1,9 @@
-// Users: list, resolve, get, delete, logout, quota (api.md §9). Creation and update: user_changes.cpp.
+// Users: list, resolve, get, logout (api.md §9). Creation and update: user_changes.cpp; deletion, restoring, password
+// reset, quota: user_upkeep.cpp.
 
 #include <algorithm>
 
+#include "accounts/encryption_keys.hpp"
 #include "accounts/normalize.hpp"
 #include "api/endpoint.hpp"
 #include "api/paging.hpp"
@@ -128,6 +130,25 @@ OrderedJson limits_of(Call& call, accounts::User const& user) {
               {"used", connections}}}};
 }
 
+OrderedJson key_info(accounts::User const& user) {
+    auto const key = accounts::read_pgp_key(user.pub_key);
+    if (!key) return false;
+    return {{"name", key->name}, {"address", key->address}, {"fingerprint", key->fingerprint}};
+}
+
+void add_certificates(accounts::User const& user, OrderedJson& reply) {
+    reply["smimeCerts"] = user.smime_certs;
+    reply["smimeCipher"] = user.smime_cipher.empty() ? "AES-CBC" : user.smime_cipher;
+    reply["smimeKeyTransport"] = user.smime_key_transport.empty() ? "PKCS#1 v1.5" : user.smime_key_transport;
+    reply["smimeCertInfo"] = OrderedJson::array();
+    for (auto const& pem : user.smime_certs) {
+        auto const read = accounts::read_certificate(pem);
+        if (!read) continue;
+        reply["smimeCertInfo"].push_back(
+            {{"subject", read->subject}, {"serial", read->serial}, {"fingerprint", read->fingerprint}});
+    }
+}
+
 Answer get_user(Call& call) {
     auto const found = call.services.accounts.get(call.user());
     if (!found) return std::unexpected(failure_of(found.error(), Subject::user));
@@ -146,11 +167,12 @@ Answer get_user(Call& call) {
     reply["encryptForwarded"] = user.encrypt_forwarded;
     reply["pubKey"] = user.pub_key;
     reply["spamLevel"] = user.spam_level;
-    reply["keyInfo"] = false;
-    reply["smimeCerts"] = user.smime_certs;
+    reply["keyInfo"] = key_info(user);
+    add_certificates(user, reply);
     reply["metaData"] = parsed_object(user.meta_data);
     reply["internalData"] = parsed_object(user.internal_data);
     reply["targets"] = target_values(user.targets);
+    if (user.mta_relay) reply["mtaRelay"] = user.mta_relay->value;
     reply["limits"] = limits_of(call, user);
     reply["tags"] = user.tags;
     reply["fromWhitelist"] = user.from_whitelist;
@@ -160,34 +182,11 @@ Answer get_user(Call& call) {
     reply["disabled"] = user.disabled;
     reply["suspended"] = user.suspended;
     reply["passwordPwned"] = false;
-    reply["require2faEnabled"] = false;
+    reply["require2faEnabled"] = user.require_2fa_enabled;
     reply["requirePasswordChange"] = false;
     reply["featureFlags"] = OrderedJson::object();
     if (user.indexing_feature) reply["featureFlags"]["indexing"] = true;
     filter_output(call.who.role, "users", reply);
-    return reply;
-}
-
-// Deletion is done when the reply goes out: there is no time in which it could be taken back.
-Answer delete_user(Call& call) {
-    TimeMs const now = call.services.clock.now();
-    if (call.integer("deleteAfter", 0) > now) {
-        return std::unexpected(not_offered("deleteAfter in the future is not offered: delete the user at that time"));
-    }
-    std::uint64_t deleted = 0;
-    if (auto const addresses = call.services.accounts.addresses(call.user())) deleted = addresses->size();
-    auto const erased = call.services.accounts.erase(call.user());
-    if (!erased && erased.error().kind != ErrorKind::not_found) {
-        Failure failure = failure_of(erased.error(), Subject::user);
-        failure.status = 500;
-        return std::unexpected(std::move(failure));
-    }
-    OrderedJson reply = success();
-    reply["code"] = "TaskScheduled";
-    reply["user"] = call.user().hex();
-    reply["addresses"] = {{"deleted", deleted}};
-    reply["deleteAfter"] = iso_date(now);
-    reply["task"] = ObjectId::generate().hex();
     return reply;
 }
 
@@ -200,24 +199,6 @@ Answer logout_user(Call& call) {
     call.services.events.publish(
         {.kind = store::Event::Kind::logout, .user = call.user(), .mailbox = {}, .reason = std::move(reason)});
     return success();
-}
-
-Answer reset_quota(Call& call) {
-    auto const found = call.services.accounts.get(call.user());
-    if (!found) return std::unexpected(failure_of(found.error(), Subject::user));
-    if (!*found) return std::unexpected(user_not_found());
-    auto const previous = call.services.accounts.storage_used(call.user());
-    if (!previous) return std::unexpected(failure_of(previous.error(), Subject::user));
-    auto const mailboxes = call.services.mailboxes.list(call.user());
-    if (!mailboxes) return std::unexpected(failure_of(mailboxes.error(), Subject::mailbox));
-    std::uint64_t sum = 0;
-    for (auto const& mailbox : *mailboxes) {
-        if (auto const snapshot = call.services.mailboxes.snapshot(mailbox.id)) sum += (*snapshot)->counts().bytes;
-    }
-    OrderedJson reply = success();
-    reply["storageUsed"] = sum;
-    reply["previousStorageUsed"] = *previous;
-    return reply;
 }
 
 Schema user_item() {
@@ -252,8 +233,17 @@ Schema user_details() {
          required("encryptForwarded", boolean()),
          required("pubKey", text()),
          required("spamLevel", number()),
-         required("keyInfo", alternatives({open_object(), boolean()})),
+         required("keyInfo",
+                  alternatives(
+                      {object({required("name", text()), required("address", text()), required("fingerprint", text())}),
+                       boolean()}),
+                  "false: there is no key"),
          optional("smimeCerts", array(text())),
+         optional("smimeCipher", text()),
+         optional("smimeKeyTransport", text()),
+         optional("smimeCertInfo", array(object({required("subject", text()), required("serial", text()),
+                                                 required("fingerprint", text())}))),
+         optional("mtaRelay", text()),
          required("metaData", open_object()),
          optional("internalData", open_object()),
          required("targets", array(text())),
@@ -294,71 +284,49 @@ std::vector<Field> list_fields() {
 }  // namespace
 
 Endpoints user_endpoints() {
-    Endpoints table{
-        {{.id = "getUsers",
-          .method = "GET",
-          .path = "/users",
-          .tag = "Users",
-          .summary = "List users",
-          .query_fields = list_fields(),
-          .reply = page_of(user_item(), {optional("query", text())}),
-          .permission = {"userlisting", "read", true},
-          .allow_unknown = true},
-         get_users},
-        {{.id = "resolveUser",
-          .method = "GET",
-          .path = "/users/resolve/{username}",
-          .tag = "Users",
-          .summary = "Find the id of a username",
-          .path_fields = {required("username", username())},
-          .query_fields = {session_field(), ip_field()},
-          .reply = success_with({required("id", id())}),
-          .permission = {"users", "read", false}},
-         resolve_user},
-        {{.id = "getUser",
-          .method = "GET",
-          .path = "/users/{user}",
-          .tag = "Users",
-          .summary = "Show a user",
-          .path_fields = {user_field()},
-          .query_fields = {session_field(), ip_field()},
-          .reply = user_details(),
-          .permission = {"users", "read", true}},
-         get_user},
-        {{.id = "deleteUser",
-          .method = "DELETE",
-          .path = "/users/{user}",
-          .tag = "Users",
-          .summary = "Delete a user with all addresses and mail",
-          .path_fields = {user_field()},
-          .query_fields = {optional("deleteAfter", date().also(false).empty_is_absent()), session_field(), ip_field()},
-          .reply = success_with({optional("code", text()), optional("user", id()),
-                                 optional("addresses", object({optional("deleted", number())})),
-                                 optional("deleteAfter", date()), optional("task", id())}),
-          .permission = {"users", "delete", false}},
-         delete_user},
-        {{.id = "logoutUser",
-          .method = "PUT",
-          .path = "/users/{user}/logout",
-          .tag = "Users",
-          .summary = "End all IMAP sessions of a user",
-          .path_fields = {user_field()},
-          .body_fields = {optional("reason", text().max(128).empty_is_absent(), "Told to the clients"), session_field(),
-                          ip_field()},
-          .reply = success_with({}),
-          .permission = {"users", "read", true}},
-         logout_user},
-        {{.id = "recalculateQuota",
-          .method = "POST",
-          .path = "/users/{user}/quota/reset",
-          .tag = "Users",
-          .summary = "Count a user's storage again",
-          .path_fields = {user_field()},
-          .body_fields = {session_field(), ip_field()},
-          .reply = success_with({required("storageUsed", number()), required("previousStorageUsed", number())}),
-          .permission = {"users", "update", true}},
-         reset_quota}};
-    for (auto& endpoint : user_change_endpoints()) table.push_back(std::move(endpoint));
+    Endpoints table{{{.id = "getUsers",
+                      .method = "GET",
+                      .path = "/users",
+                      .tag = "Users",
+                      .summary = "List users",
+                      .query_fields = list_fields(),
+                      .reply = page_of(user_item(), {optional("query", text())}),
+                      .permission = {"userlisting", "read", true},
+                      .allow_unknown = true},
+                     get_users},
+                    {{.id = "resolveUser",
+                      .method = "GET",
+                      .path = "/users/resolve/{username}",
+                      .tag = "Users",
+                      .summary = "Find the id of a username",
+                      .path_fields = {required("username", username())},
+                      .query_fields = {session_field(), ip_field()},
+                      .reply = success_with({required("id", id())}),
+                      .permission = {"users", "read", false}},
+                     resolve_user},
+                    {{.id = "getUser",
+                      .method = "GET",
+                      .path = "/users/{user}",
+                      .tag = "Users",
+                      .summary = "Show a user",
+                      .path_fields = {user_field()},
+                      .query_fields = {session_field(), ip_field()},
+                      .reply = user_details(),
+                      .permission = {"users", "read", true}},
+                     get_user},
+                    {{.id = "logoutUser",
+                      .method = "PUT",
+                      .path = "/users/{user}/logout",
+                      .tag = "Users",
+                      .summary = "End all IMAP sessions of a user",
+                      .path_fields = {user_field()},
+                      .body_fields = {optional("reason", text().max(128).empty_is_absent(), "Told to the clients"),
+                                      session_field(), ip_field()},
+                      .reply = success_with({}),
+                      .permission = {"users", "read", true}},
+                     logout_user}};
+    for (auto const make : {user_change_endpoints, user_upkeep_endpoints})
+        for (auto& endpoint : make()) table.push_back(std::move(endpoint));
     return table;
 }
 

@@ -79,7 +79,7 @@ TEST_F(Users, AreRefusedInWildDucksWords) {
     EXPECT_EQ(call("PUT", "/users/" + unknown + "/logout", Json::object()).status, 500u);
     EXPECT_EQ(call("GET", "/users/xyz").code(), "InputValidationError");
     EXPECT_EQ(call("GET", "/users/resolve/nobody").code(), "UserNotFound");
-    reply = call("POST", "/users", {{"username", "x"}, {"password", "y"}, {"requirePasswordChange", true}});
+    reply = call("POST", "/users", {{"username", "x"}, {"password", "y"}, {"encryptMessages", true}});
     EXPECT_EQ(reply.status, 501u);
 }
 
@@ -289,6 +289,90 @@ TEST_F(Addresses, AreFoundByTheirForwardingTargetOfUsersToo) {
     auto const users = call("GET", "/users?forward=elsewhere").json["results"];
     ASSERT_EQ(users.size(), 1u);
     EXPECT_EQ(users[0]["id"], id);
+}
+
+TEST_F(Addresses, ForwardToTheirTargets) {
+    auto created =
+        call("POST", "/addresses/forwarded",
+             {{"address", "info@example.com"},
+              {"name", "Info"},
+              {"targets", {"a@example.org", "smtp://mx.example.org:25"}},
+              {"forwards", 10},
+              {"tags", {"t"}},
+              {"autoreply", {{"subject", "Away"}, {"text", "Back soon"}, {"start", "2024-01-01T00:00:00Z"}}}});
+    ASSERT_EQ(created.status, 200u) << created.body;
+    auto const id = created.json["id"].get<std::string>();
+    auto const path = "/addresses/forwarded/" + id;
+    auto shown = call("GET", path).json;
+    EXPECT_EQ(shown["targets"], OrderedJson::array({"a@example.org", "smtp://mx.example.org:25"}));
+    EXPECT_EQ(shown["limits"]["forwards"], OrderedJson::parse(R"({"allowed":10,"used":0,"ttl":false})"));
+    EXPECT_EQ(shown["autoreply"],
+              OrderedJson::parse(R"({"status":true,"start":"2024-01-01T00:00:00.000Z","subject":"Away",)"
+                                 R"("text":"Back soon"})"));
+    EXPECT_EQ(call("GET", "/addresses/resolve/in.fo%40example.com").json["autoreply"]["status"], true);
+    auto const listed = call("GET", "/addresses?forward=mx.example").json["results"];
+    ASSERT_EQ(listed.size(), 1u);
+    EXPECT_EQ(listed[0]["forwarded"], true);
+    EXPECT_FALSE(listed[0].contains("user"));
+
+    EXPECT_EQ(call("PUT", path,
+                   {{"forwardedDisabled", true},
+                    {"targets", {"b@example.org"}},
+                    {"forwards", 0},
+                    {"autoreply", {{"status", false}, {"text", ""}}}})
+                  .status,
+              200u);
+    shown = call("GET", path).json;
+    EXPECT_EQ(shown["forwardedDisabled"], true);
+    EXPECT_EQ(shown["targets"], OrderedJson::array({"b@example.org"}));
+    EXPECT_EQ(shown["limits"]["forwards"]["allowed"], 10);
+    EXPECT_EQ(shown["autoreply"]["status"], false);
+    EXPECT_FALSE(shown["autoreply"].contains("text"));
+    EXPECT_EQ(shown["autoreply"]["subject"], "Away");
+
+    EXPECT_EQ(call("POST", "/addresses/forwarded", {{"address", "i.nfo@example.com"}}).code(), "AddressExistsError");
+    EXPECT_EQ(
+        call("POST", "/addresses/forwarded", {{"address", "x@example.com"}, {"targets", {"x@example.com"}}}).code(),
+        "InputValidationError");
+    EXPECT_EQ(call("POST", "/addresses/forwarded", {{"address", "*@example.com"}}).code(), "InputValidationError");
+    EXPECT_EQ(call("POST", "/addresses/forwarded", {{"address", "x+y@example.com"}}).code(), "InputValidationError");
+    auto const user = create_user("owner");
+    auto const own = call("GET", "/users/" + user + "/addresses").json["results"][0]["id"].get<std::string>();
+    for (auto const* method : {"GET", "DELETE"})
+        EXPECT_EQ(call(method, "/addresses/forwarded/" + own).code(), "AddressNotFound");
+    EXPECT_EQ(call("PUT", "/addresses/forwarded/" + own, {{"name", "x"}}).code(), "AddressNotFound");
+    EXPECT_EQ(call("DELETE", path).status, 200u);
+    EXPECT_EQ(call("GET", path).code(), "AddressNotFound");
+}
+
+TEST_F(Addresses, FollowTheirDomainAndItsAliases) {
+    auto const user = create_user("owner");
+    auto created = call("POST", "/domainaliases", {{"alias", "Alias.example"}, {"domain", "example.com"}});
+    ASSERT_EQ(created.status, 200u) << created.body;
+    auto const id = created.json["id"].get<std::string>();
+    EXPECT_EQ(call("POST", "/domainaliases", {{"alias", "alias.example"}, {"domain", "x.example"}}).code(),
+              "AliasExists");
+    auto reply = call("POST", "/domainaliases", {{"alias", "no domain"}, {"domain", "x.example"}});
+    EXPECT_EQ(reply.code(), "InputValidationError");
+    EXPECT_TRUE(reply.json["details"].contains("alias"));
+    EXPECT_EQ(call("GET", "/domainaliases/resolve/ALIAS.example").json["id"], id);
+    EXPECT_EQ(call("GET", "/domainaliases/resolve/none.example").code(), "AliasNotFound");
+    EXPECT_EQ(call("GET", "/domainaliases/" + id).json["alias"], "alias.example");
+    auto const list = call("GET", "/domainaliases?query=alias").json;
+    EXPECT_EQ(list["total"], 1);
+    EXPECT_EQ(list["query"], "alias");
+    EXPECT_EQ(list["results"][0]["domain"], "example.com");
+    EXPECT_EQ(call("GET", "/addresses/resolve/owner%40alias.example").json["user"], user);
+
+    reply = call("PUT", "/addresses/renameDomain", {{"oldDomain", "example.com"}, {"newDomain", "new.example"}});
+    ASSERT_EQ(reply.status, 200u) << reply.body;
+    EXPECT_EQ(reply.json["modifiedAddresses"], 1);
+    EXPECT_EQ(reply.json["modifiedUsers"], 1);
+    EXPECT_EQ(reply.json["modifiedAliases"], 1);
+    EXPECT_EQ(call("GET", "/users/" + user).json["address"], "owner@new.example");
+    EXPECT_EQ(call("DELETE", "/domainaliases/" + id).status, 200u);
+    EXPECT_EQ(call("DELETE", "/domainaliases/" + id).code(), "AliasNotFound");
+    EXPECT_EQ(call_as(token_of(user, "user"), "GET", "/domainaliases").code(), "MissingPrivileges");
 }
 
 }  // namespace

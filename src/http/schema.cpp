@@ -15,7 +15,8 @@ namespace rules {
 using namespace formats;
 Rule const hex{"hex", "", "must only contain hexadecimal characters", is_hex};
 Rule const email{"email", "", "must be a valid email", is_email};
-Rule const username{"", "^[a-z0-9-]+(?:[._=:][a-z0-9-]+)*(?:@[a-z0-9-]+(?:[._=:][a-z0-9-]+)*)?$", "", is_username};
+Rule const username{"", "^[a-z0-9-]+(?:[._=:][a-z0-9-]+)*(?:@[a-z0-9-]+(?:[._=:][a-z0-9-]+)*)?$", "", is_username,
+                    "letters, digits and -, joined by single . _ = or :, with at most one @"};
 Rule const ip{"ip", "",
               "must be a valid ip address of one of the following versions [ipv4, ipv6] with a forbidden CIDR", is_ip};
 Rule const uri{"uri", "", "must be a valid uri", is_uri};
@@ -23,12 +24,14 @@ Rule const target{"uri", "", "must be a valid uri with a scheme matching the smt
 Rule const relay{"uri", "", "must be a valid uri with a scheme matching the smtps? pattern", is_relay_uri};
 Rule const base64{"base64", "", "must be a valid base64 string", is_base64};
 Rule const cursor{"", "^[A-Za-z0-9_-]*$", "must be a cursor of an earlier page", is_cursor};
-Rule const attachment_id{"", "^[Aa][Tt][Tt]\\d+$", "", is_attachment_id};
-Rule const message_range{"", "^\\d+(,\\d+)*$|^\\d+:(\\d+|\\*)$", "", is_message_range};
-Rule const wildcard_address{"", "^(?:[^@\\s]*\\*[^@\\s]*@[^@\\s]+|[^@\\s]+@\\*)$", "", is_wildcard_address};
+Rule const attachment_id{"", "^[Aa][Tt][Tt]\\d+$", "", is_attachment_id, "as ATT00001"};
+Rule const message_range{"", "^\\d+(,\\d+)*$|^\\d+:(\\d+|\\*)$", "", is_message_range,
+                         "a UID as 5, several as 1,2,3, a range as 3:15 or 3:*"};
+Rule const wildcard_address{"", "^(?:[^@\\s]*\\*[^@\\s]*@[^@\\s]+|[^@\\s]+@\\*)$", "", is_wildcard_address,
+                            "*@example.com, *suffix@example.com, prefix*@example.com or user@*"};
 Rule const no_double_slash{"", "", "must not contain // or end with /", has_no_empty_level};
-Rule const pgp_key{"", "^-----BEGIN PGP PUBLIC KEY BLOCK-----", "", is_pgp_key};
-Rule const certificate{"", "^-----BEGIN CERTIFICATE-----", "", is_certificate};
+Rule const pgp_key{"", "^-----BEGIN PGP PUBLIC KEY BLOCK-----", "", is_pgp_key, "an armored OpenPGP key"};
+Rule const certificate{"", "^-----BEGIN CERTIFICATE-----", "", is_certificate, "a certificate in PEM"};
 }  // namespace rules
 
 namespace {
@@ -75,7 +78,8 @@ void check_rule(Rule const& rule, std::string const& text, Place const& place, P
     if (rule.accepts(text)) return;
     if (!rule.problem.empty()) return complain(problems, place, rule.problem);
     complain(problems, place,
-             fmt::format("with value \"{}\" fails to match the required pattern: /{}/", text, rule.pattern));
+             fmt::format("with value \"{}\" fails to match the required pattern: /{}/{}", text, rule.pattern,
+                         rule.hint.empty() ? std::string() : fmt::format(" ({})", rule.hint)));
 }
 
 void check_path(std::string const& text, Place const& place, Problems& problems) {
@@ -180,7 +184,8 @@ void check_date(Json& value, Place const& place, Problems& problems) {
             if (auto const parsed = parse_any_date(text)) ms = static_cast<double>(*parsed);
         }
     }
-    if (!ms || !(std::fabs(*ms) <= date_max)) return complain(problems, place, "must be a valid date");
+    if (!ms || !(std::fabs(*ms) <= date_max))
+        return complain(problems, place, "must be a valid date, as 2030-01-31T12:00:00Z");
     value = static_cast<std::int64_t>(*ms);
 }
 
@@ -241,7 +246,15 @@ void check_json_object(Json& value, Place const& place, Problems& problems) {
     value = std::move(compact);
 }
 
+// "must be a valid email", without the name in front of it.
+std::string_view said(http::Problem const& problem, Place const& place) {
+    std::string_view text = problem.message;
+    auto const label = place.label.size() + 3;  // two quotes and a blank
+    return text.size() > label && text.substr(1).starts_with(place.label) ? text.substr(label) : text;
+}
+
 void check_alternatives(Schema const& schema, Json& value, Place const& place, Problems& problems) {
+    std::vector<std::string> wanted;
     for (Schema const& option : schema.options_) {
         Json copy = value;
         Problems tried;
@@ -250,8 +263,10 @@ void check_alternatives(Schema const& schema, Json& value, Place const& place, P
             value = std::move(copy);
             return;
         }
+        std::string const what(said(tried.front(), place));
+        if (std::ranges::find(wanted, what) == wanted.end()) wanted.push_back(what);
     }
-    complain(problems, place, "does not match any of the allowed types");
+    complain(problems, place, fmt::format("does not match any of the allowed types: {}", fmt::join(wanted, ", or ")));
 }
 
 void check_kind(Schema const& schema, Json& value, Place const& place, Problems& problems) {

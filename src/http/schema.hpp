@@ -31,6 +31,7 @@ struct Rule {
     std::string_view pattern;  // without slashes, or empty
     std::string_view problem;  // after the label: "must be a valid email"
     bool (*accepts)(std::string_view text) = nullptr;
+    std::string_view hint = {};  // what the pattern says, for people
 };
 
 struct Schema {

@@ -93,7 +93,8 @@ std::vector<Case> text_cases() {
          alternatives({email(), text().rule(rules::target)}),
          {{R"("a@example.com")", R"("a@example.com")"},
           {R"("smtps://u:p@mx.example.com:25")", R"("smtps://u:p@mx.example.com:25")"}},
-         {{R"("ftp://example.com")", "does not match any of the allowed types"}, {R"("smtp://")", "allowed types"}}},
+         {{R"("ftp://example.com")", "does not match any of the allowed types"},
+          {R"("smtp://")", "allowed types: must be"}}},
     };
 }
 
