@@ -83,10 +83,15 @@ Result<std::unique_ptr<Server>> Server::start(config::Settings settings, std::op
     MALLARD_TRY(self->start_control());
     metrics::gauge("wildduck_info", {{"version", MALLARD_VERSION}}).set(1);
     self->net_->start();
+    self->upkeep_ =
+        std::make_unique<tasks::Upkeep>(*self->core_->accounts, *self->core_->mailboxes, self->core_->store->state(),
+                                        tasks::UpkeepConfig{.retention = !s.flag("imap.disableRetention")});
+    self->upkeep_->start();
     return self;
 }
 
 Server::~Server() {
+    upkeep_.reset();
     control_.reset();
     if (net_) net_->drain(std::chrono::milliseconds(0));
     net_.reset();

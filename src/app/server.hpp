@@ -19,6 +19,7 @@
 #include "http/server_connection.hpp"
 #include "net/server.hpp"
 #include "net/workers.hpp"
+#include "tasks/upkeep.hpp"
 
 namespace mallard::app {
 
@@ -66,6 +67,7 @@ private:
     std::unique_ptr<net::Workers> workers_;
     std::unique_ptr<net::Server> net_;
     std::unique_ptr<ControlServer> control_;
+    std::unique_ptr<tasks::Upkeep> upkeep_;
     std::vector<Listening> listening_;
 };
 

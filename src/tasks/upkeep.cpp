@@ -1,0 +1,69 @@
+#include "tasks/upkeep.hpp"
+
+#include "base/log.hpp"
+
+namespace mallard::tasks {
+
+namespace {
+
+constexpr LogContext who{.component = "tasks", .session = {}, .user = {}, .address = {}};
+constexpr std::string_view expiry_turn = "mallard:gc_expired";  // counted once per interval, by whoever comes first
+
+}  // namespace
+
+Upkeep::Upkeep(accounts::Accounts& accounts, mailboxes::Mailboxes& mailboxes, store::SharedState& state,
+               UpkeepConfig config)
+    : accounts_(accounts), mailboxes_(mailboxes), state_(state), config_(config) {}
+
+Upkeep::~Upkeep() {
+    {
+        std::lock_guard const lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void Upkeep::start() {
+    thread_ = std::thread([this] {
+        for (bool going = pause(config_.first); going; going = pause(config_.pause)) run();
+    });
+}
+
+bool Upkeep::pause(std::chrono::seconds time) {
+    std::unique_lock lock(mutex_);
+    return !wake_.wait_for(lock, time, [&] { return stopping_; });
+}
+
+bool Upkeep::stopping() {
+    std::lock_guard const lock(mutex_);
+    return stopping_;
+}
+
+void Upkeep::run() {
+    delete_users();
+    if (config_.retention && !stopping()) remove_expired();
+}
+
+void Upkeep::delete_users() {
+    auto const deleted = accounts_.run_due_deletions();
+    if (!deleted) log(LogLevel::error, who, "[TASKFAIL] user-delete", {{"error", deleted.error().message}});
+}
+
+void Upkeep::remove_expired() {
+    auto const turn = state_.count(expiry_turn, 1, 1, config_.expiry_every);
+    if (!turn || !turn->allowed) return;
+    std::uint64_t removed = 0;
+    while (!stopping()) {
+        auto const some = mailboxes_.store().remove_expired();
+        if (!some) {
+            log(LogLevel::error, who, "[TASKFAIL] expired messages", {{"error", some.error().message}});
+            break;
+        }
+        if (*some == 0) break;
+        removed += *some;
+    }
+    if (removed > 0) log(LogLevel::info, who, "[TASKOK] expired messages", {{"removed", std::to_string(removed)}});
+}
+
+}  // namespace mallard::tasks
