@@ -233,7 +233,7 @@ Result<std::uint64_t> EmbeddedDocuments::count(Collection const& collection, Que
         MALLARD_TRY_ASSIGN(auto const found, find(collection, all));
         return found.size();
     }
-    if (query.index.empty() && !query.from && !query.to) return total(collection);
+    if (query.index.empty() && query.any_of.empty() && !query.from && !query.to) return total(collection);
     auto const view = engine_.view();
     std::uint64_t rows = 0;
     std::unordered_set<ObjectId> seen;  // an index lists a document once per element of an array
