@@ -1,6 +1,8 @@
 // Flags change: each message by operators of its own, so that no process undoes what another did to other flags of it.
 #include <algorithm>
+#include <chrono>
 #include <map>
+#include <thread>
 
 #include "base/encoding.hpp"
 #include "store/cluster/journal_entries.hpp"
@@ -18,6 +20,7 @@ constexpr std::size_t uids_per_filter = 1'000;
 constexpr std::size_t single_writes_max = 16;   // by _id, which the driver can repeat; more go by UID, many at once
 constexpr std::size_t mailbox_flags_max = 100;  // storage.md §4.1
 constexpr int attempts_max = 8;
+constexpr std::chrono::milliseconds retry_pause{20};
 
 using Targets = std::vector<Row>;  // ascending by UID
 
@@ -243,6 +246,8 @@ Result<FlagsChanged> ClusterMailStore::write_flags(OpenMailbox& box, UidSet cons
         box.apply(std::move(numbered), std::move(delta), modseq, before);
         result.modseq = done.empty() ? 0 : modseq;
         if (done.size() == targets.size()) break;
+        // Who is being moved away is gone before its entry is in the journal.
+        std::this_thread::sleep_for(retry_pause * attempt);
         // Some are gone, or were changed by another process after it took a later modseq: what is there now?
         looked = true;
         MALLARD_TRY(open_.refresh(box));
