@@ -119,7 +119,7 @@ MailboxId new_mailbox(MailStore& mail, UserId user, std::string path) {
 std::vector<Row const*> rows_of(MailboxIndex const& index) {
     std::vector<Row const*> rows;
     for (auto const& chunk : index.chunks)
-        for (Row const& row : chunk->rows) rows.push_back(&row);
+        for (Row const& row : chunk->rows()) rows.push_back(&row);
     return rows;
 }
 
