@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""mbsync keeps 1,000 messages the same on both sides, and has nothing to do the second time."""
+"""mbsync keeps 1,000 messages the same on both sides (on the cluster engine, whose test database takes 0.2 s for a flag,
+100), and has nothing to do the second time."""
 
 import imaplib
+import os
 import pathlib
 import subprocess
 import tempfile
@@ -10,7 +12,7 @@ from common import PASSWORD, ServerCase, cases, clean_environment, message
 from wire import Lmtp
 
 USER = "ann@example.com"
-ON_SERVER, IN_MAILDIR = 600, 400
+ON_SERVER, IN_MAILDIR = (60, 40) if os.environ.get("MALLARD_TEST_ENGINE") == "cluster" else (600, 400)
 
 CONFIG = """\
 IMAPAccount mallard
@@ -56,7 +58,7 @@ class Mbsync(ServerCase):
             client.login(USER, PASSWORD)
             return int(client.select(readonly=True)[1][0]), client.search(None, "FLAGGED")[1][0].split()
 
-    def test_syncs_a_thousand_messages_both_ways_and_then_rests(self):
+    def test_syncs_messages_both_ways_and_then_rests(self):
         with tempfile.TemporaryDirectory() as directory:
             self.maildir = pathlib.Path(directory) / "mail"
             self.config = pathlib.Path(directory) / "mbsyncrc"
