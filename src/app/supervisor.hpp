@@ -8,7 +8,7 @@
 //   worker is ready before its predecessor is told to retire, and that one is gone before the next is touched.
 // - Stopping: every worker is told at once; whoever is left after `stop` is killed.
 // - Plans own the listening sockets, so they are open as long as we are: who waits in their queue while a worker dies
-//   is served by another (docs/decisions/0020-processes.md).
+//   is served by another (docs/decisions/0021-processes.md).
 
 #include <chrono>
 #include <functional>
