@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <stdexcept>
 
 #include "mime/message.hpp"
 #include "store/cluster/breaking_proxy.hpp"
@@ -32,11 +33,18 @@ std::string proxied(std::string const& url, std::uint16_t port, std::string cons
            "?directConnection=true" + options;
 }
 
+// A busy machine may answer later than a client waits that shall give up soon.
+std::unique_ptr<MongoClient> open_client(MongoConfig const& options) {
+    for (int tries = 0; tries < 50; ++tries)
+        if (auto client = MongoClient::open(options)) return std::move(*client);
+    throw std::runtime_error("the database of the tests cannot be reached");
+}
+
 // One process of ours: a client and a store of its own.
 struct Process {
     Process(std::string const& url, RedisClient& redis, std::chrono::milliseconds retry_for)
         : events(redis, {.worker_id = "test:" + random_hex(6)}),
-          mongo(std::move(*MongoClient::open({.url = url, .retry_for = retry_for}))),
+          mongo(open_client({.url = url, .retry_for = retry_for})),
           store(*mongo, redis, events, &events, clock) {}
     SystemClock clock;
     ClusterEvents events;
@@ -51,7 +59,7 @@ protected:
         url_ = url_of_database(test_mongo_url(), "mallard_fault_" + random_hex(6));
         proxy_ = std::make_unique<BreakingProxy>(port_in(test_mongo_url()));
         redis_ = std::move(*RedisClient::open(test_redis_url()));
-        mongo_ = std::move(*MongoClient::open({.url = url_}));
+        mongo_ = open_client({.url = url_});
         for (auto const& [collection, index] : std::map<std::string, IndexDefinition>{
                  {"mailboxes", {.name = "user_path", .key = {{"user", 1}, {"path", 1}}, .unique = true}},
                  {"attachments.chunks", {.name = "files_id_1_n_1", .key = {{"files_id", 1}, {"n", 1}}, .unique = true}},
@@ -172,7 +180,7 @@ protected:
         for (unsigned n = 1; n <= requests_max; ++n) {
             SCOPED_TRACE("killed at request " + std::to_string(n));
             auto scene = make_scene(other.store);
-            Process here(proxied(url_, proxy_->port(), "&serverSelectionTimeoutMS=50"), *redis_,
+            Process here(proxied(url_, proxy_->port(), "&serverSelectionTimeoutMS=300"), *redis_,
                          std::chrono::milliseconds(0));
             proxy_->arm(n, Point::before_request, true);
             bool const acknowledged = act(here.store, scene);
