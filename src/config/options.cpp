@@ -437,7 +437,9 @@ constexpr Option option_list[] = {
      {},
      false,
      true,
-     "Redis' URL: `redis://[user:password@]host[:port][/number]` or `unix:/path`."},
+     "Where Redis is: `redis[s]://[user:password@]host[:port][/number]`, `unix:/path`, "
+     "`redis-sentinel://[:password@]host[:port],.../name[/number]`, or WildDuck's table as JSON: "
+     "`{\"host\": .., \"port\": .., \"db\": .., \"password\": .., \"tls\": true, \"name\": .., \"sentinels\": [..]}`."},
     {"dbs.users",
      Type::text,
      "",

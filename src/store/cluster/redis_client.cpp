@@ -1,7 +1,6 @@
 #include "store/cluster/redis_client.hpp"
 
 #include <hiredis/hiredis.h>
-#include <poll.h>
 
 #include <algorithm>
 #include <charconv>
@@ -15,10 +14,6 @@ namespace {
 
 constexpr LogContext who{.component = "redis"};
 constexpr std::string_view come_back = "Redis cannot be reached, try again later";
-
-timeval timeval_of(std::chrono::milliseconds time) {
-    return {static_cast<time_t>(time.count() / 1000), static_cast<suseconds_t>(time.count() % 1000 * 1000)};
-}
 
 struct ReplyDeleter {
     void operator()(void* reply) const { freeReplyObject(reply); }
@@ -35,7 +30,7 @@ RedisReply reply_of(redisReply const& raw) {
         case REDIS_REPLY_STRING:
         case REDIS_REPLY_STATUS:
         case REDIS_REPLY_ERROR:
-            out.kind = RedisReply::Kind::text;
+            out.kind = raw.type == REDIS_REPLY_ERROR ? RedisReply::Kind::error : RedisReply::Kind::text;
             out.text.assign(raw.str, static_cast<std::size_t>(raw.len));
             break;
         case REDIS_REPLY_ARRAY:
@@ -47,140 +42,118 @@ RedisReply reply_of(redisReply const& raw) {
     return out;
 }
 
-bool parse_number(std::string_view text, int& out) {
-    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-    return error == std::errc() && end == text.data() + text.size();
-}
-
-std::string percent_decoded(std::string_view text) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        unsigned byte = 0;
-        if (text[i] == '%' && i + 2 < text.size() &&
-            std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16).ptr == text.data() + i + 3) {
-            out.push_back(static_cast<char>(byte));
-            i += 2;
-        } else {
-            out.push_back(text[i]);
-        }
-    }
-    return out;
-}
-
 }  // namespace
 
-Result<RedisConfig> RedisConfig::parse(std::string_view url) {
-    RedisConfig out;
-    auto const bad = [] {
-        return fail(ErrorKind::invalid, "The Redis URL cannot be read: redis://host:port/database");
-    };
-    if (url.starts_with("unix:")) {
-        out.unix_socket = url.substr(5);
-        return out;
-    }
-    if (url.starts_with("rediss:")) return fail(ErrorKind::not_supported, "Redis over TLS is not supported");
-    if (!url.starts_with("redis://")) return bad();
-    url.remove_prefix(8);
-    auto const question = url.find('?');
-    auto query = question == std::string_view::npos ? std::string_view() : url.substr(question + 1);
-    url = url.substr(0, question);
-    if (auto const slash = url.find('/'); slash != std::string_view::npos) {
-        auto const database = url.substr(slash + 1);
-        if (!database.empty() && !parse_number(database, out.database)) return bad();
-        url = url.substr(0, slash);
-    }
-    if (auto const at = url.rfind('@'); at != std::string_view::npos) {
-        auto const login = url.substr(0, at);
-        auto const colon = login.find(':');
-        if (colon != std::string_view::npos) out.password = percent_decoded(login.substr(colon + 1));
-        out.user = percent_decoded(login.substr(0, colon));
-        url = url.substr(at + 1);
-    }
-    bool const bracketed = url.starts_with('[');
-    auto const colon = bracketed ? url.find("]:") : url.rfind(':');
-    if (colon != std::string_view::npos) {
-        int port = 0;
-        if (!parse_number(url.substr(colon + (bracketed ? 2 : 1)), port) || port < 1 || port > 65535) return bad();
-        out.port = static_cast<std::uint16_t>(port);
-        url = url.substr(0, colon + (bracketed ? 1 : 0));
-    }
-    if (bracketed) url = url.substr(1, url.size() - 2);
-    if (!url.empty()) out.host = url;
-    while (!query.empty()) {
-        auto const part = query.substr(0, query.find('&'));
-        query.remove_prefix(std::min(part.size() + 1, query.size()));
-        if (part.starts_with("password=")) out.password = percent_decoded(part.substr(9));
-        if (part.starts_with("db=") && !parse_number(part.substr(3), out.database)) return bad();
-    }
-    return out;
-}
+RedisConnection::RedisConnection(std::unique_ptr<RedisSocket> socket, std::chrono::milliseconds timeout)
+    : socket_(std::move(socket)), timeout_(timeout), reader_(redisReaderCreate()) {}
+
+RedisConnection::~RedisConnection() { redisReaderFree(reader_); }
 
 Result<std::unique_ptr<RedisConnection>> RedisConnection::open(RedisConfig const& config) {
-    auto const timeout = timeval_of(config.connect_timeout);
-    redisContext* context = config.unix_socket.empty()
-                                ? redisConnectWithTimeout(config.host.c_str(), config.port, timeout)
-                                : redisConnectUnixWithTimeout(config.unix_socket.c_str(), timeout);
-    if (context == nullptr) return fail(ErrorKind::unavailable, std::string(come_back), "out of memory");
-    std::unique_ptr<RedisConnection> connection(new RedisConnection(context));
-    if (context->err != 0) return connection->broken();
-    redisSetTimeout(context, timeval_of(config.command_timeout));
-    redisEnableKeepAlive(context);
-    if (!config.password.empty()) {
-        std::vector<std::string_view> login = {"AUTH"};
-        if (!config.user.empty()) login.push_back(config.user);
-        login.push_back(config.password);
-        if (!connection->command(login)) return fail(ErrorKind::io, "Redis refuses the server's login");
+    RedisAddress address{.host = config.host, .port = config.port, .unix_socket = config.unix_socket};
+    if (!config.sentinels.empty()) {
+        MALLARD_TRY_ASSIGN(address, ask_sentinels(config));
+    }
+    MALLARD_TRY_ASSIGN(auto connection,
+                       open_at(address, config.tls, config.user, config.password, config.user_is_optional, config));
+    if (!config.sentinels.empty()) {
+        // What a sentinel says may be out of date for a moment after a failover.
+        MALLARD_TRY_ASSIGN(auto const role, connection->command({"ROLE"}));
+        if (role.list.empty() || role.list.front().text != "master")
+            return fail(ErrorKind::unavailable, std::string(come_back), "the server at hand is no master");
     }
     if (config.database != 0) MALLARD_TRY(connection->command({"SELECT", std::to_string(config.database)}));
     return connection;
 }
 
-RedisConnection::~RedisConnection() { redisFree(context_); }
+Result<std::unique_ptr<RedisConnection>> RedisConnection::open_at(RedisAddress const& address, RedisTls const& tls,
+                                                                  std::string const& user, std::string const& password,
+                                                                  bool user_is_optional, RedisConfig const& config) {
+    MALLARD_TRY_ASSIGN(auto socket, RedisSocket::open(address, tls, config.connect_timeout));
+    std::unique_ptr<RedisConnection> connection(new RedisConnection(std::move(socket), config.command_timeout));
+    if (password.empty()) return connection;
+    auto done = user.empty() ? connection->command({"AUTH", password}) : connection->command({"AUTH", user, password});
+    if (!done && done.error().kind == ErrorKind::io && !user.empty() && user_is_optional)
+        done = connection->command({"AUTH", password});
+    if (!done && done.error().kind == ErrorKind::unavailable) return std::unexpected(done.error());
+    if (!done) return fail(ErrorKind::io, "Redis refuses the server's login", done.error().context);
+    return connection;
+}
 
-std::unexpected<Error> RedisConnection::broken() const {
-    return fail(ErrorKind::unavailable, std::string(come_back), context_->errstr);
+Result<RedisAddress> RedisConnection::ask_sentinels(RedisConfig const& config) {
+    std::string why;
+    RedisTls tls = config.tls;
+    tls.enabled = config.sentinel_tls;
+    for (auto const& sentinel : config.sentinels) {
+        auto connection = open_at(sentinel, tls, config.sentinel_user, config.sentinel_password, false, config);
+        if (!connection) {
+            why = connection.error().context;
+            continue;
+        }
+        auto const answer = (*connection)->command({"SENTINEL", "get-master-addr-by-name", config.master_name});
+        if (!answer) {
+            why = answer.error().context;
+            continue;
+        }
+        int port = 0;
+        if (answer->list.size() == 2) {
+            auto const& text = answer->list[1].text;
+            std::from_chars(text.data(), text.data() + text.size(), port);
+        }
+        if (port > 0 && port <= 65'535)
+            return RedisAddress{
+                .host = answer->list[0].text, .port = static_cast<std::uint16_t>(port), .unix_socket = {}};
+        why = "the sentinels know no master " + config.master_name;
+    }
+    return fail(ErrorKind::unavailable, std::string(come_back), why);
 }
 
 Result<void> RedisConnection::send(std::vector<std::string_view> const& words) {
-    std::vector<char const*> data;
-    std::vector<std::size_t> sizes;
-    for (auto word : words) {
-        data.push_back(word.data() == nullptr ? "" : word.data());
-        sizes.push_back(word.size());
+    std::string out = "*" + std::to_string(words.size()) + "\r\n";
+    for (auto const word : words) {
+        out += "$" + std::to_string(word.size()) + "\r\n";
+        out += word;
+        out += "\r\n";
     }
-    if (redisAppendCommandArgv(context_, static_cast<int>(words.size()), data.data(), sizes.data()) != REDIS_OK)
-        return broken();
-    int done = 0;
-    while (done == 0)
-        if (redisBufferWrite(context_, &done) != REDIS_OK) return broken();
-    return {};
+    return socket_->write(out, timeout_);
+}
+
+Result<std::optional<RedisReply>> RedisConnection::next_reply() {
+    void* raw = nullptr;
+    if (redisReaderGetReply(reader_, &raw) != REDIS_OK)
+        return fail(ErrorKind::unavailable, std::string(come_back), reader_->errstr);
+    if (raw == nullptr) return std::nullopt;
+    RawReply const reply(raw);
+    return reply_of(*static_cast<redisReply*>(raw));
 }
 
 Result<RedisReply> RedisConnection::command(std::vector<std::string_view> const& words) {
     MALLARD_TRY(send(words));
-    void* raw = nullptr;
-    if (redisGetReply(context_, &raw) != REDIS_OK) return broken();
-    RawReply const reply(raw);
-    auto out = reply_of(*static_cast<redisReply*>(raw));
-    if (static_cast<redisReply*>(raw)->type != REDIS_REPLY_ERROR) return out;
-    // It is there, but not ready: a restart that loads its data, a failover, a script that runs on.
-    for (std::string_view soon : {"LOADING", "READONLY", "MASTERDOWN", "BUSY", "CLUSTERDOWN", "TRYAGAIN"})
-        if (out.text.starts_with(soon)) return fail(ErrorKind::unavailable, std::string(come_back), out.text);
-    return fail(ErrorKind::io, "Redis refused this", out.text);
+    auto const end = std::chrono::steady_clock::now() + timeout_;
+    while (true) {
+        auto const left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+        MALLARD_TRY_ASSIGN(auto reply, receive(std::max(left, std::chrono::milliseconds(0))));
+        if (!reply && left.count() <= 0)
+            return fail(ErrorKind::unavailable, std::string(come_back), "no answer in time");
+        if (!reply) continue;
+        if (reply->kind != RedisReply::Kind::error) return std::move(*reply);
+        // It is there, but not ready: a restart that loads its data, a failover, a script that runs on.
+        for (std::string_view soon : {"LOADING", "READONLY", "MASTERDOWN", "BUSY ", "CLUSTERDOWN", "TRYAGAIN"})
+            if (reply->text.starts_with(soon)) return fail(ErrorKind::unavailable, std::string(come_back), reply->text);
+        return fail(ErrorKind::io, "Redis refused this", reply->text);
+    }
 }
 
 Result<std::optional<RedisReply>> RedisConnection::receive(std::chrono::milliseconds wait) {
-    void* raw = nullptr;
-    if (redisReaderGetReply(context_->reader, &raw) != REDIS_OK) return broken();
-    if (raw == nullptr) {
-        pollfd poll_for{context_->fd, POLLIN, 0};
-        if (poll(&poll_for, 1, static_cast<int>(wait.count())) <= 0) return std::nullopt;
-        if (redisBufferRead(context_) != REDIS_OK) return broken();
-        if (redisReaderGetReply(context_->reader, &raw) != REDIS_OK) return broken();
-        if (raw == nullptr) return std::nullopt;
-    }
-    RawReply const reply(raw);
-    return reply_of(*static_cast<redisReply*>(raw));
+    MALLARD_TRY_ASSIGN(auto ready, next_reply());
+    if (ready) return ready;
+    read_.clear();
+    auto const done = socket_->read(read_, wait);
+    if (!done && done.error().kind == ErrorKind::timeout) return std::nullopt;
+    if (!done) return std::unexpected(done.error());
+    if (redisReaderFeed(reader_, read_.data(), read_.size()) != REDIS_OK)
+        return fail(ErrorKind::unavailable, std::string(come_back), reader_->errstr);
+    return next_reply();
 }
 
 RedisClient::RedisClient(RedisConfig config) : config_(std::move(config)) {}

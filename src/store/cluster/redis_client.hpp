@@ -22,8 +22,9 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "store/cluster/redis_socket.hpp"
 
-struct redisContext;
+struct redisReader;
 
 namespace mallard::store::cluster {
 
@@ -32,19 +33,31 @@ struct RedisConfig {
     std::uint16_t port = 6379;
     std::string unix_socket;  // instead of host and port
     std::string user, password;
+    // The user of a URL counts only with allowUsernameInURI, as for WildDuck; else it is tried and then left out.
+    bool user_is_optional = false;
     int database = 0;
+    RedisTls tls;
+    // Sentinel: these know where the master of that name is; host and port mean nothing then.
+    std::string master_name;
+    std::vector<RedisAddress> sentinels;
+    std::string sentinel_user, sentinel_password;
+    bool sentinel_tls = false;
     unsigned connections_max = 16;
     std::chrono::milliseconds connect_timeout{2'000};
     std::chrono::milliseconds command_timeout{3'000};
 
-    // "redis://[user:password@]host[:port][/database][?password=..&db=..]" (storage.md §2), "unix:/path". rediss: and
-    // Sentinel are not_supported.
-    static Result<RedisConfig> parse(std::string_view url);
+    // What WildDuck's dbs.redis may be (storage.md §2):
+    // - "redis[s]://[user:password@]host[:port][/database][?password=..&db=..&allowUsernameInURI=yes]", "unix:/path";
+    // - a JSON object with ioredis' keys: host, port, path, username, password, db, tls (true, or an object with
+    //   caFile, rejectUnauthorized), and for Sentinel name, sentinels [{host, port}], sentinelUsername,
+    //   sentinelPassword, enableTLSForSentinelMode.
+    // Also "redis-sentinel://[user:password@]host[:port],host[:port].../name[/database][?sentinelPassword=..]".
+    static Result<RedisConfig> parse(std::string_view text);
 };
 
 // A reply, as a value.
 struct RedisReply {
-    enum class Kind { nil, integer, text, list };
+    enum class Kind { nil, integer, text, list, error };
     Kind kind = Kind::nil;
     std::int64_t integer = 0;
     std::string text;
@@ -64,9 +77,18 @@ public:
     Result<std::optional<RedisReply>> receive(std::chrono::milliseconds wait);
 
 private:
-    explicit RedisConnection(redisContext* context) : context_(context) {}
-    std::unexpected<Error> broken() const;
-    redisContext* context_;
+    RedisConnection(std::unique_ptr<RedisSocket> socket, std::chrono::milliseconds timeout);
+    static Result<std::unique_ptr<RedisConnection>> open_at(RedisAddress const& address, RedisTls const& tls,
+                                                            std::string const& user, std::string const& password,
+                                                            bool user_is_optional, RedisConfig const& config);
+    static Result<RedisAddress> ask_sentinels(RedisConfig const& config);
+    // The reply that is whole in what has been read; nullopt: none yet.
+    Result<std::optional<RedisReply>> next_reply();
+
+    std::unique_ptr<RedisSocket> socket_;
+    std::chrono::milliseconds timeout_;
+    redisReader* reader_;
+    std::string read_;
 };
 
 struct RedisScript {

@@ -26,6 +26,42 @@ TEST(RedisUrl, GivesHostPortLoginAndDatabase) {
     EXPECT_EQ(query->database, 5);
     EXPECT_EQ(query->password, "x");
     EXPECT_EQ(RedisConfig::parse("unix:/run/redis.sock")->unix_socket, "/run/redis.sock");
+    EXPECT_FALSE(plain->tls.enabled);
+    auto const tls = RedisConfig::parse("rediss://redis.example/2?password=a%26b");
+    ASSERT_TRUE(tls);
+    EXPECT_TRUE(tls->tls.enabled && tls->tls.verify);
+    EXPECT_EQ(tls->password, "a&b");
+    EXPECT_TRUE(full->user_is_optional);
+    EXPECT_FALSE(RedisConfig::parse("redis://me:x@h?allowUsernameInURI=yes")->user_is_optional);
+    auto const sentinel = RedisConfig::parse("redis-sentinel://:p@a,b:7,[::1]:8/mymaster/3?sentinelPassword=s");
+    ASSERT_TRUE(sentinel);
+    EXPECT_EQ(sentinel->master_name, "mymaster");
+    EXPECT_EQ(sentinel->sentinels, (std::vector<RedisAddress>{{"a", 26'379, ""}, {"b", 7, ""}, {"::1", 8, ""}}));
+    EXPECT_EQ(sentinel->database, 3);
+    EXPECT_EQ(sentinel->password, "p");
+    EXPECT_EQ(sentinel->sentinel_password, "s");
+}
+
+TEST(RedisObject, HasTheKeysOfWildDucksConfiguration) {  // storage.md §2, protocols.md
+    auto const plain = RedisConfig::parse(R"({"host": "10.0.0.1", "port": 6380, "db": 3, "password": "p"})");
+    ASSERT_TRUE(plain) << plain.error().message;
+    EXPECT_EQ(plain->host, "10.0.0.1");
+    EXPECT_EQ(plain->port, 6380);
+    EXPECT_EQ(plain->database, 3);
+    EXPECT_EQ(plain->password, "p");
+    EXPECT_FALSE(plain->user_is_optional);
+    auto const full = RedisConfig::parse(R"({"name": "mymaster", "password": "p", "username": "u",
+        "sentinels": [{"host": "54.1.1.1", "port": 26379}, {"host": "54.1.1.2"}],
+        "sentinelPassword": "s", "tls": {"caFile": "/ca.pem", "rejectUnauthorized": false}})");
+    ASSERT_TRUE(full) << full.error().message;
+    EXPECT_EQ(full->master_name, "mymaster");
+    EXPECT_EQ(full->sentinels, (std::vector<RedisAddress>{{"54.1.1.1", 26'379, ""}, {"54.1.1.2", 26'379, ""}}));
+    EXPECT_EQ(full->user, "u");
+    EXPECT_TRUE(full->tls.enabled && !full->tls.verify && !full->sentinel_tls);
+    EXPECT_EQ(full->tls.ca_file, "/ca.pem");
+    for (std::string_view bad : {"{", "{\"port\": 0}", "{\"port\": \"x\"}", "{\"db\": []}", "{\"sentinels\": []}",
+                                 "{\"sentinels\": [{\"host\": \"a\"}]}", "{\"name\": \"m\", \"sentinels\": [{}]}"})
+        EXPECT_FALSE(RedisConfig::parse(bad)) << "accepted: " << bad;
 }
 
 TEST(RedisUrl, RefusesWhatItCannotServe) {
@@ -34,7 +70,8 @@ TEST(RedisUrl, RefusesWhatItCannotServe) {
         ASSERT_FALSE(parsed) << "accepted: " << bad;
         EXPECT_EQ(parsed.error().kind, ErrorKind::invalid);
     }
-    EXPECT_EQ(RedisConfig::parse("rediss://x").error().kind, ErrorKind::not_supported);
+    for (std::string_view bad : {"redis-sentinel://a", "redis-sentinel:///m", "redis://[::1"})
+        EXPECT_FALSE(RedisConfig::parse(bad)) << "accepted: " << bad;
 }
 
 TEST(RedisClient, IsUnavailableWhereNobodyListens) {

@@ -154,6 +154,13 @@ private:
 }  // namespace
 
 std::string without_login(std::string const& url) {
+    if (url.find_first_not_of(" \t\r\n") != std::string::npos && url[url.find_first_not_of(" \t\r\n")] == '{') {
+        auto const redis = RedisConfig::parse(url);
+        if (!redis) return "an object";
+        if (!redis->sentinels.empty()) return "Redis " + redis->master_name;
+        if (!redis->unix_socket.empty()) return redis->unix_socket;
+        return fmt::format("{}:{}", redis->host, redis->port);
+    }
     auto const scheme = url.find("://");
     if (scheme == std::string::npos) return url;
     auto const end = std::min(url.find_first_of("/?", scheme + 3), url.size());

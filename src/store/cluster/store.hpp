@@ -46,7 +46,7 @@ public:
     virtual Result<std::string> shared_secret(std::string_view name, std::string_view fresh) = 0;
 };
 
-// A database's URL for people: "mongodb://h1,h2/db", without user, password and options.
+// A database's URL (or Redis' object) for people: "mongodb://h1,h2/db", without user, password and options.
 std::string without_login(std::string const& url);
 // What the database lacks, as words: "partial indexes, TTL indexes". Empty for MongoDB.
 std::string lacks(MongoFeatures const& features);
