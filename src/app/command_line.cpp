@@ -53,7 +53,7 @@ void add_worker(CLI::App& app, CommandLine& line) {
     CLI::App* const worker = app.add_subcommand("worker", "One process of a server")->group("");
     worker->add_option("--name", line.worker_name);
     worker->add_option("--channel", line.worker_channel)->required();
-    worker->callback([&line] { line.run = [&line] { return run_worker(line.worker_channel); }; });
+    worker->callback([&line] { line.run = [&line] { return run_worker(line.worker_name, line.worker_channel); }; });
 }
 
 void add_config(CLI::App& app, CommandLine& line) {

@@ -16,7 +16,7 @@ inline constexpr auto drain_time = std::chrono::seconds(8);  // for commands in 
 // Returns the exit status. `program` is how we were called, for the hint that is printed.
 int serve(CommonOptions const& options, char const* program);
 int serve_processes(CommonOptions const& options, char const* program, config::Settings const& settings);
-int run_worker(int channel);  // `mallard worker`, of the supervisor alone
+int run_worker(std::string name, int channel);  // `mallard worker`, of the supervisor alone
 
 // What is printed when it serves.
 void announce(std::vector<Listening> const& listening, DataDirectory const& directory, config::Settings const& settings,

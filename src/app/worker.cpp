@@ -15,6 +15,7 @@
 #include "app/control_protocol.hpp"
 #include "app/serve.hpp"
 #include "app/server.hpp"
+#include "base/log_worker.hpp"
 #include "base/metrics.hpp"
 
 namespace mallard::app {
@@ -108,7 +109,8 @@ void serve_until_told(Server& server, sigset_t const& signals) {
 
 }  // namespace
 
-int run_worker(int channel_number) {
+int run_worker(std::string name, int channel_number) {
+    log_as_worker(std::move(name));
     for (int const ignored : {SIGINT, SIGHUP}) std::signal(ignored, SIG_IGN);  // the supervisor's business
     sigset_t signals;
     ::sigemptyset(&signals);

@@ -16,6 +16,7 @@
 
 #include "base/clock.hpp"
 #include "base/log_lines.hpp"
+#include "base/log_worker.hpp"
 #include "base/random.hpp"
 
 namespace mallard {
@@ -78,6 +79,7 @@ std::shared_ptr<spdlog::logger> line_logger(spdlog::sink_ptr sink) {
 
 struct Current {
     std::mutex mutex;
+    std::string worker;
     std::shared_ptr<Sinks const> sinks;  // shared: a line in flight keeps its sinks over a SIGHUP
 
     std::shared_ptr<Sinks const> get() {
@@ -144,6 +146,8 @@ Result<void> log_start(LogConfig const& config) {
     return {};
 }
 
+void log_as_worker(std::string name) { current().worker = std::move(name); }
+
 bool log_enabled(LogLevel level) {
     auto const threshold = current_level.load(std::memory_order_relaxed);
     return level >= threshold && threshold != LogLevel::off && level != LogLevel::off;
@@ -152,7 +156,7 @@ bool log_enabled(LogLevel level) {
 void log(LogLevel level, LogContext const& who, std::string_view message, std::span<LogField const> fields) {
     if (!log_enabled(level)) return;
     auto const sinks = current().get();
-    LogLine const line{level, SystemClock().now(), who, message, fields};
+    LogLine const line{level, SystemClock().now(), who, message, fields, current().worker};
     sinks->lines->log(spdlog_level(level),
                       spdlog::string_view_t(sinks->config.format == "json" ? json_line(line) : text_line(line)));
     if (sinks->gelf) send_gelf(*sinks, line);

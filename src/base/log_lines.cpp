@@ -104,6 +104,7 @@ void append_context(std::string& out, LogLine const& line) {
     if (!has_field(line, "sess")) append_member(out, "_sess", line.who.session);
     if (!has_field(line, "user")) append_member(out, "_user", line.who.user);
     if (!has_field(line, "ip")) append_member(out, "_ip", line.who.address);
+    if (!has_field(line, "worker")) append_member(out, "_worker", line.worker);
 }
 
 void append_text_escaped(std::string& out, std::string_view text) {
@@ -170,6 +171,7 @@ std::string text_line(LogLine const& line) {
     if (!has_field(line, "sess")) append_text_value(out, "sess", line.who.session);
     if (!has_field(line, "user")) append_text_value(out, "user", line.who.user);
     if (!has_field(line, "ip")) append_text_value(out, "ip", line.who.address);
+    if (!has_field(line, "worker")) append_text_value(out, "worker", line.worker);
     for (LogField const& field : line.fields) append_text_value(out, field.key, field.value);
     return out;
 }

@@ -21,11 +21,12 @@ struct LogLine {
     LogContext who;
     std::string_view message;
     std::span<LogField const> fields;
+    std::string_view worker;  // of the process, where a server has several
 };
 
 std::string_view name_of(LogLevel level);
 
-// "2026-01-02T03:04:05.678Z info  imap message sess=… user=… ip=… key=value"
+// "2026-01-02T03:04:05.678Z info  imap message sess=… user=… ip=… worker=… key=value"
 std::string text_line(LogLine const& line);
 // {"time":…,"level":…,"component":…,"message":…,"_sess":…}: the fields are named as in GELF.
 std::string json_line(LogLine const& line);

@@ -15,6 +15,7 @@
 
 #include "base/encoding.hpp"
 #include "base/log_lines.hpp"
+#include "base/log_worker.hpp"
 #include "base/random.hpp"
 
 namespace mallard {
@@ -90,6 +91,14 @@ TEST(Gelf, LetsALinesOwnFieldsReplaceTheContexts) {
     EXPECT_NE(json.find(R"("_ip":"198.51.100.1")"), std::string::npos);
 }
 
+TEST(LogLines, NameTheWorkerInEveryForm) {
+    LogLine one = line("x", {});
+    one.worker = "2 imap";
+    EXPECT_NE(text_line(one).find(" ip=192.0.2.7 worker=\"2 imap\""), std::string::npos) << text_line(one);
+    EXPECT_NE(json_line(one).find(R"("_worker":"2 imap")"), std::string::npos) << json_line(one);
+    EXPECT_NE(gelf_message(one, "h", "f").find(R"("_worker":"2 imap")"), std::string::npos);
+}
+
 TEST(GelfDatagrams, SendSmallMessagesWhole) {
     EXPECT_EQ(gelf_datagrams("abc", "12345678", 8154), (std::vector<std::string>{"abc"}));
 }
@@ -120,6 +129,7 @@ class LogOutput : public testing::Test {
 protected:
     void SetUp() override { config_.file = testing::TempDir() + "log_test_" + random_hex(6); }
     void TearDown() override {
+        log_as_worker({});
         EXPECT_TRUE(log_start({}));
         std::filesystem::remove(config_.file);
     }
@@ -138,6 +148,15 @@ TEST_F(LogOutput, WritesLinesFromItsLevelUp) {
     EXPECT_FALSE(log_enabled(LogLevel::info));
     EXPECT_EQ(written().find("quiet"), std::string::npos);
     EXPECT_NE(written().find("warning app heard\n"), std::string::npos);
+}
+
+TEST_F(LogOutput, NamesTheWorkerOnEveryLine) {
+    log_as_worker("3");
+    ASSERT_TRUE(log_start(config_));
+    log(LogLevel::info, {"app"}, "one");
+    log(LogLevel::info, {"imap"}, "two", {{"mailbox", "INBOX"}});
+    EXPECT_NE(written().find("app one worker=3\n"), std::string::npos) << written();
+    EXPECT_NE(written().find("imap two worker=3 mailbox=INBOX\n"), std::string::npos) << written();
 }
 
 TEST_F(LogOutput, IsSilentWhenOff) {

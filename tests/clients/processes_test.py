@@ -4,6 +4,7 @@
 import collections
 import imaplib
 import itertools
+import json
 import os
 import pathlib
 import signal
@@ -274,6 +275,20 @@ class Roles(Processes):
         self.assertEqual(owner_of(self.server.lmtp_port, lmtp.getsockname()[1]), names["3 lmtp+pop3"])
         self.deliver()
         self.assertEqual(self.login().select()[1], [b"1"])
+
+
+class Log(Processes):
+    settings = {"processes": 2, "log.format": "json"}
+    count = 2
+
+    def test_every_line_of_a_worker_names_it(self):
+        self.by_worker(2)
+        self.deliver()
+        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        unnamed = [line for line in lines if line["component"] != "supervisor" and "_worker" not in line]
+        self.assertEqual(unnamed, [])
+        named = {line["_worker"] for line in lines if line["component"] == "imap"}
+        self.assertEqual(named, {"1", "2"})
 
 
 class Embedded(unittest.TestCase):
