@@ -29,6 +29,9 @@ constexpr Row commands[] = {
     {"export.mailboxes", export_mailboxes},
     {"export.messages", export_messages},
     {"check", check_store},
+    {"migrate", migrate_store},
+    {"migrate.abandon", migrate_abandon},
+    {"serve.stop", serve_stop},
 };
 
 Result<Json> run(Core& core, Json const& request, Channel& channel) {

@@ -33,5 +33,9 @@ Result<Json> import_message(Core&, Json const&, Channel&);
 Result<Json> export_mailboxes(Core&, Json const&, Channel&);
 Result<Json> export_messages(Core&, Json const&, Channel&);
 Result<Json> check_store(Core&, Json const&, Channel&);
+// administration_migrate.cpp
+Result<Json> migrate_store(Core&, Json const&, Channel&);
+Result<Json> migrate_abandon(Core&, Json const&, Channel&);
+Result<Json> serve_stop(Core&, Json const&, Channel&);
 
 }  // namespace mallard::app

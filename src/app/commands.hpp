@@ -56,4 +56,10 @@ struct CheckOptions {
 };
 int command_check(CommonOptions const& common, CheckOptions const& options);
 
+struct MigrateOptions {
+    std::string from, to;  // names of engines
+    bool finish = false, abandon = false;
+};
+int command_migrate(CommonOptions const& common, MigrateOptions const& options);
+
 }  // namespace mallard::app

@@ -18,6 +18,8 @@ public:
     static Result<std::unique_ptr<Administration>> open(config::Settings const& settings, std::string_view role);
     ~Administration();
 
+    bool is_remote() const { return core_ == nullptr; }  // a server has the store
+
     // A channel of one's own, e.g. for a thread. It must be gone before this object.
     Result<Channel> connect();
 

@@ -29,11 +29,15 @@ public:
     store::SharedState& state() override { return store_->state(); }
     store::Events& events() override { return store_->events(); }
     bool is_shared() const override { return false; }
+    std::string_view name() const override { return "embedded"; }
     Result<std::string> access_secret() override {
         if (auto const kept = directory_.read(secret_file); kept && !kept->empty()) return *kept;
         std::string const fresh = random_hex(secret_bytes);
         MALLARD_TRY(directory_.write_private(secret_file, fresh + "\n"));
         return fresh;
+    }
+    Result<void> adopt_secret(std::string const& secret) override {
+        return directory_.write_private(secret_file, secret + "\n");
     }
 
 private:
@@ -56,8 +60,14 @@ public:
                 {{"server", features.server}, {"lacks", missing}});
     }
     bool is_shared() const override { return true; }
+    std::string_view name() const override { return "mongodb"; }
     Result<std::string> access_secret() override {
-        return store_->shared_secret("access-secret", random_hex(secret_bytes));
+        return store_->shared_secret(secret_file, random_hex(secret_bytes));
+    }
+    Result<void> adopt_secret(std::string const& secret) override {
+        MALLARD_TRY_ASSIGN(auto const kept, store_->shared_secret(secret_file, secret));
+        if (kept == secret) return {};
+        return fail(ErrorKind::conflict, "the database has a secret of its own that signs tokens: it is in use");
     }
 
 private:

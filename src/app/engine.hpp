@@ -30,8 +30,10 @@ public:
     virtual void tell() const {}
     // Whether other processes and machines work on the same data.
     virtual bool is_shared() const = 0;
+    virtual std::string_view name() const = 0;  // as `store` in the configuration
     // What signs stored tokens, alike for all who share the data: made once, then kept with it.
     virtual Result<std::string> access_secret() = 0;
+    virtual Result<void> adopt_secret(std::string const& secret) = 0;  // of the store that moves here; conflict
 };
 
 // What and where the store is, for people, without passwords: "/var/lib/mallard", "mongodb://db1/wildduck and

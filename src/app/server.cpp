@@ -12,6 +12,7 @@
 #include "http/server_connection.hpp"
 #include "imap/imap_server.hpp"
 #include "lmtp/lmtp_server.hpp"
+#include "migrate/mark.hpp"
 #include "pop3/pop3_server.hpp"
 
 namespace mallard::app {
@@ -67,6 +68,9 @@ Result<std::unique_ptr<Server>> Server::start(config::Settings settings, std::op
         MALLARD_TRY_ASSIGN(self->lock_, self->directory_.lock("serve"));
     }
     MALLARD_TRY_ASSIGN(self->core_, open_core(self->settings_, self->directory_));
+
+    MALLARD_TRY_ASSIGN(auto const mark, migrate::read_mark(self->core_->store->documents()));
+    if (mark) return fail(ErrorKind::conflict, migrate::why_not_served(*mark));
 
     std::size_t const processors = std::max(1u, std::thread::hardware_concurrency());
     auto const& s = self->settings_;
