@@ -142,6 +142,11 @@ Autoreply autoreply_from(Document const& document) {
 
 }  // namespace
 
+bson::Value level_value(double level) {
+    auto const whole = static_cast<std::int32_t>(level);
+    return whole == level ? bson::Value(whole) : bson::Value(level);
+}
+
 User user_from(Document const& document) {
     User user;
     auto const text = [&](std::string_view key) { return std::string(document.text(key)); };
@@ -240,9 +245,7 @@ Document user_document(UserId id, std::string const& username, NewUser const& us
         {"smimeKeyTransport", user.smime_key_transport.empty() ? "PKCS#1 v1.5" : user.smime_key_transport},
         {"encryptMessages", user.encrypt_messages},
         {"encryptForwarded", user.encrypt_forwarded},
-        {"spamLevel", user.spam_level == static_cast<std::int32_t>(user.spam_level)
-                          ? bson::Value(static_cast<std::int32_t>(user.spam_level))
-                          : bson::Value(user.spam_level)},
+        {"spamLevel", level_value(user.spam_level)},
         {"retention", number(user.retention_ms)},
         {"disabledScopes", to_array(user.disabled_scopes)},
         {"require2faEnabled", user.require_2fa_enabled},

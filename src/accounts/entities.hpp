@@ -31,6 +31,8 @@ Address address_from(bson::Document const& document);
 bson::Document address_document(Address const& address);
 bson::Document autoreply_document(Autoreply const& reply);
 
+bson::Value level_value(double level);  // a whole number as int32 (storage.md §1)
+
 // Trimmed, without doubles whatever the case, sorted without case (api.md §7).
 std::vector<std::string> normal_tags(std::vector<std::string> const& tags);
 bson::Array to_array(std::vector<std::string> const& texts);

@@ -258,7 +258,7 @@ void set_plain_fields(UserPatch const& patch, store::Update& update) {
     set_flag("suspended", patch.suspended);
     for (auto const& limit : limit_fields)
         if (auto const& value = patch.*limit.value) update.set.emplace_back(limit.field, number(*value));
-    if (patch.spam_level) update.set.emplace_back("spamLevel", *patch.spam_level);
+    if (patch.spam_level) update.set.emplace_back("spamLevel", level_value(*patch.spam_level));
     if (patch.disabled_scopes) {
         auto scopes = *patch.disabled_scopes;
         std::ranges::sort(scopes);
