@@ -466,7 +466,7 @@ constexpr Option option_list[] = {
      {},
      false,
      true,
-     "Database of outgoing mail, WildDuck's and ZoneMTA's. Read for its name's sake: Mallard does not send mail yet."},
+     "Database of the queue of outgoing mail, ZoneMTA's. Nothing uses it yet: Mallard does not send mail."},
     {"dbs.workerId",
      Type::text,
      "",

@@ -61,7 +61,7 @@ Result<Uri> parse_uri(std::string const& url, MongoConfig const& config) {
 
     // What returns success is durable: the URL cannot weaken that.
     mongoc_write_concern_t* concern = mongoc_write_concern_new();
-    mongoc_write_concern_set_wmajority(concern, 0);
+    mongoc_write_concern_set_wmajority(concern, static_cast<std::int32_t>(config.write_timeout.count()));
     mongoc_write_concern_set_journal(concern, true);
     mongoc_uri_set_write_concern(uri.get(), concern);
     mongoc_write_concern_destroy(concern);
@@ -174,10 +174,12 @@ Result<std::unique_ptr<MongoClient>> MongoClient::open(MongoConfig const& config
 }
 
 std::string MongoClient::database(Db db) const { return impl_->place(db).name; }
+void MongoClient::observe(std::function<void(Observed const&)> observer) { impl_->observer = std::move(observer); }
 std::uint64_t MongoClient::round_trips() const { return impl_->round_trips; }
 
 Result<void> MongoClient::find_each_bytes(Db db, std::string_view collection, bson::Document const& filter,
                                           FindOptions const& options, VisitBytes const& visit) const {
+    impl_->see(db, collection, filter, options.sort, options.hint);
     Bson const query(filter);
     Bson const opts(options_of(options));
     return impl_->retrying<void>(true, [&]() -> std::expected<void, Failure> {
@@ -225,6 +227,10 @@ Result<std::optional<bson::Document>> MongoClient::find_one(Db db, std::string_v
 
 Result<std::vector<bson::Document>> MongoClient::aggregate(Db db, std::string_view collection,
                                                            bson::Array pipeline) const {
+    if (auto const* stage = pipeline.empty() ? nullptr : pipeline.front().as<bson::Document>()) {
+        auto const* match = stage->document("$match");
+        impl_->see(db, collection, match ? *match : bson::Document());
+    }
     Bson const stages(bson::Document{{"pipeline", std::move(pipeline)}});
     return impl_->retrying<std::vector<bson::Document>>(
         true, [&]() -> std::expected<std::vector<bson::Document>, Failure> {
@@ -255,6 +261,7 @@ Result<std::vector<bson::Document>> MongoClient::aggregate(Db db, std::string_vi
 
 Result<std::int64_t> MongoClient::count(Db db, std::string_view collection, bson::Document const& filter,
                                         std::string const& hint) const {
+    impl_->see(db, collection, filter, {}, hint);
     Bson const query(filter);
     Bson const opts(hint.empty() ? bson::Document() : bson::Document{{"hint", hint}});
     return impl_->retrying<std::int64_t>(true, [&]() -> std::expected<std::int64_t, Failure> {

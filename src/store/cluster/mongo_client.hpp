@@ -3,9 +3,12 @@
 //
 // - Every write is acknowledged by a majority and its journal before it returns (w: majority, j: true).
 // - Writes are retryable (the driver repeats one once, and the server knows it again). What fails because no primary
-// can
-//   be reached is tried again, with growing pauses, for `retry_for` at most; then it is `unavailable`. A write of which
-//   nobody knows whether it happened (connection lost, retry lost too) is never repeated here: `unavailable`.
+//   can be reached is tried again, with growing pauses, for `retry_for` at most; then it is `unavailable`. A write of
+//   which nobody knows whether it happened (connection lost, retry lost too) is never repeated here: `unavailable`.
+// - So nothing is done twice: an insert has its _id, and a second one of the same tells (insert()); what adds to a
+//   number or takes a UID is one update of one document, which the driver's repetition does once; flags are set under
+//   the condition that the modseq is lower; a reference is counted before, and released after, the message that has
+//   it, so that what a lost answer leaves behind is a count too high.
 // - A duplicate key is already_exists with the index's name in context.
 // - Threads: every call may come from any thread; each takes a connection of the pool for its duration.
 
@@ -33,6 +36,7 @@ struct MongoConfig {
     unsigned pool_max = 32;                                  // connections per URL and process
     std::chrono::milliseconds connect_timeout{3'000};
     std::chrono::milliseconds socket_timeout{150'000};  // above the longest query cap (two minutes)
+    std::chrono::milliseconds write_timeout{20'000};    // how long a majority may take to acknowledge
     std::chrono::milliseconds retry_for{8'000};         // how long a step-down may last
 };
 
@@ -161,6 +165,15 @@ public:
         Impl* impl_;
     };
     Serial serialise() const { return Serial(features_.atomic_updates ? nullptr : impl_.get()); }
+
+    // What a request looks for, as the server's planner sees it: tests compare it with the indexes.
+    struct Observed {
+        Db db;
+        std::string collection;
+        bson::Document filter, sort;
+        std::string hint;
+    };
+    void observe(std::function<void(Observed const&)> observer);  // before other threads use the client
 
     // Requests sent so far, by this client: what tests and benchmarks bound.
     std::uint64_t round_trips() const;

@@ -89,6 +89,11 @@ struct MongoClient::Impl {
     std::string serial_path;
 
     Place const& place(Db db) const { return places[static_cast<std::size_t>(db)]; }
+    std::function<void(MongoClient::Observed const&)> observer;
+    void see(Db db, std::string_view collection, bson::Document const& filter, bson::Document const& sort = {},
+             std::string const& hint = {}) const {
+        if (observer) observer({db, std::string(collection), filter, sort, hint});
+    }
     static void warn_once(std::string const& what);  // once per process
     static void note(std::string const& what);       // of what MongoFeatures says: told whole by whoever opened us
 

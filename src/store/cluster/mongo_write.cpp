@@ -80,6 +80,8 @@ std::optional<Written> written_of(bson_t const* reply) {
 
 Result<Written> MongoClient::bulk(Db db, std::string_view collection, std::vector<Write> const& writes, bool ordered) {
     if (writes.empty()) return Written{};
+    for (auto const& write : writes)
+        if (write.kind != Write::Kind::insert) impl_->see(db, collection, write.filter);
     Bson const opts(bson::Document{{"ordered", ordered}});
     bool const only_inserts = std::ranges::all_of(writes, [](auto const& w) { return w.kind == Write::Kind::insert; });
     Serial const serial(features_.atomic_updates || only_inserts ? nullptr : impl_.get());
@@ -158,6 +160,7 @@ Result<void> MongoClient::insert(Db db, std::string_view collection, bson::Docum
 Result<std::optional<bson::Document>> MongoClient::find_and_modify(Db db, std::string_view collection,
                                                                    FindAndModify const& change) {
     using Answer = std::optional<bson::Document>;
+    impl_->see(db, collection, change.filter, change.sort);
     struct OptsDeleter {
         void operator()(mongoc_find_and_modify_opts_t* opts) const { mongoc_find_and_modify_opts_destroy(opts); }
     };
