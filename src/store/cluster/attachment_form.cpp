@@ -1,5 +1,6 @@
 // How a body lies in the store (storage.md §10.3). Pure.
 #include <algorithm>
+#include <array>
 
 #include "base/encoding.hpp"
 #include "store/cluster/attachments.hpp"
@@ -8,27 +9,74 @@ namespace mallard::store::cluster {
 
 namespace {
 
-bool is_base64(char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' ||
-           c == '=';
-}
+constexpr std::size_t usual_line = 76, line_max = 998;
 
-// The length of the first line if WildDuck would decode the body; 0: it would not.
-std::size_t line_length_of(StoredBody const& body) {
-    constexpr std::size_t scanned_max = 1'000, line_max = 998, usual = 76;
-    std::string_view const text = body.encoded;
-    std::size_t const scanned = std::min(text.size(), scanned_max);
-    std::size_t length = 0;
-    while (length < scanned && is_base64(text[length])) ++length;
-    if (length == text.size()) {
-        if (length < usual) length = usual;
-    } else if (!text.substr(length).starts_with("\r\n")) {
-        return 0;
+// The value of a character of base64; -1: '=', -2: none.
+constexpr auto values = [] {
+    std::array<signed char, 256> out{};
+    out.fill(-2);
+    std::string_view const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (std::size_t i = 0; i < alphabet.size(); ++i)
+        out[static_cast<unsigned char>(alphabet[i])] = static_cast<signed char>(i);
+    out['='] = -1;
+    return out;
+}();
+
+int value_of(char c) { return values[static_cast<unsigned char>(c)]; }
+
+// Watches base64 go by: could it be made again from what it stands for? That is: lines of one length but for the last,
+// no line end after it, padding at the end only, nothing in the bits that padding leaves over.
+class Base64Watch {
+public:
+    void take(std::string_view text) {
+        for (char c : text) {
+            if (!sound_) return;
+            if (c == '\r' || c == '\n')
+                take_line_end(c);
+            else
+                take_character(c);
+        }
     }
-    if (length < 1 || length > line_max) return 0;
-    std::uint64_t const expected = (text.size() + length + 1) / (length + 2);
-    return expected <= body.lines + 1 && body.lines <= expected + 1 ? length : 0;
-}
+
+    // The length of the lines; 0: it could not.
+    std::size_t line_length() const {
+        if (!sound_ || after_cr_ || column_ == 0 || characters_ % 4 != 0 || padding_ > 2) return 0;
+        if (padding_ == 1 && (last_ & 3) != 0) return 0;
+        if (padding_ == 2 && (last_ & 15) != 0) return 0;
+        if (lines_ > 1) return column_ <= length_ ? length_ : 0;
+        // A single line that is full gets a line end from WildDuck's encoder (§10.3), so it is never said to be full.
+        std::size_t const single = std::max(usual_line, column_ + 1);
+        return single <= line_max ? single : 0;
+    }
+
+private:
+    void take_line_end(char c) {
+        if (c == '\r') {
+            sound_ = !after_cr_ && column_ > 0;
+            after_cr_ = true;
+            return;
+        }
+        if (lines_ == 1) length_ = column_;
+        sound_ = after_cr_ && column_ == length_ && length_ <= line_max;
+        after_cr_ = false;
+        column_ = 0;
+        ++lines_;
+    }
+    void take_character(char c) {
+        int const value = value_of(c);
+        sound_ = !after_cr_ && value > -2 && (padding_ == 0 || value == -1);
+        if (value == -1)
+            ++padding_;
+        else
+            last_ = value;
+        ++column_;
+        ++characters_;
+    }
+
+    bool sound_ = true, after_cr_ = false;
+    std::size_t column_ = 0, length_ = 0, lines_ = 1, characters_ = 0, padding_ = 0;
+    int last_ = 0;
+};
 
 }  // namespace
 
@@ -45,16 +93,75 @@ std::string encode_lines(std::string_view bytes, std::size_t line_length) {
 }
 
 StoredForm stored_form(StoredBody const& body) {
-    if (body.transfer_encoding == "base64") {
-        if (std::size_t const length = line_length_of(body)) {
-            std::string flat;
-            flat.reserve(body.encoded.size());
-            std::ranges::copy_if(body.encoded, std::back_inserter(flat), is_base64);
-            if (auto bytes = base64_decode(flat); bytes && encode_lines(*bytes, length) == body.encoded)
-                return {.bytes = std::move(*bytes), .decoded = true, .line_length = length};
+    if (body.transfer_encoding != "base64") return {};
+    Base64Watch watch;
+    body.text.for_each([&](std::string_view piece) { watch.take(piece); });
+    std::size_t const length = watch.line_length();
+    return {.decoded = length > 0, .line_length = length};
+}
+
+void StoredBytes::take(std::string_view piece, std::string& out) {
+    if (!decoded_) {
+        out.append(piece);
+        return;
+    }
+    for (char c : piece) {
+        int const value = value_of(c);
+        if (value < 0) continue;
+        bits_ = bits_ << 6 | static_cast<unsigned>(value);
+        bit_count_ += 6;
+        if (bit_count_ < 8) continue;
+        bit_count_ -= 8;
+        out.push_back(static_cast<char>(bits_ >> bit_count_ & 0xFF));
+    }
+}
+
+std::uint64_t EncodedShape::natural_size() const {
+    if (!decoded) return length;
+    std::uint64_t const characters = (length + 2) / 3 * 4;
+    return characters == 0 ? 0 : characters + (characters - 1) / line_length * 2;
+}
+
+std::uint64_t EncodedShape::size() const { return decoded && encoded_size > 0 ? encoded_size : natural_size(); }
+
+EncodedShape::Range EncodedShape::stored_range(std::uint64_t from, std::uint64_t to) const {
+    to = std::min(to, natural_size());
+    if (from >= to) return {};
+    if (!decoded) return {from, to};
+    return {character_at(from) / 4 * 3, std::min((character_at(to) + 3) / 4 * 3, length)};
+}
+
+std::uint64_t EncodedShape::character_at(std::uint64_t position) const {
+    std::uint64_t const stride = line_length + 2;
+    return position / stride * line_length + std::min(position % stride, line_length);
+}
+
+void EncodedShape::append(std::uint64_t from, std::uint64_t to, std::string_view stored, std::string& out) const {
+    std::uint64_t const natural = natural_size(), end = std::min(to, natural);
+    if (!decoded) {
+        out.append(stored);
+    } else if (from < end) {
+        std::string const flat = base64_encode(stored);
+        std::uint64_t const first = character_at(from) / 4 * 4;  // of the whole, where `flat` begins
+        std::uint64_t const stride = line_length + 2;
+        for (std::uint64_t at = from; at < end;) {
+            std::uint64_t const column = at % stride;
+            if (column < line_length) {
+                std::uint64_t const run = std::min(line_length - column, end - at);
+                out.append(flat, character_at(at) - first, run);
+                at += run;
+            } else {
+                out.push_back(column == line_length ? '\r' : '\n');
+                ++at;
+            }
         }
     }
-    return {.bytes = body.encoded};
+    // Another writer may have dropped the line ends at the end (§10.3); the length is kept.
+    std::uint64_t const whole = size();
+    for (std::uint64_t at = std::max(from, natural); at < std::min(to, whole); ++at) {
+        bool const odd_end = at + 1 == whole && (whole - natural) % 2 == 1;
+        out.push_back(odd_end ? ' ' : (at - natural) % 2 == 0 ? '\r' : '\n');
+    }
 }
 
 }  // namespace mallard::store::cluster

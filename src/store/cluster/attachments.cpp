@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/digest.hpp"
 #include "base/encoding.hpp"
 
 namespace mallard::store::cluster {
@@ -25,6 +26,12 @@ Document by_id(std::string_view digest) { return {{"_id", Binary{std::string(dig
 Document counting(Attachments::Reference const& by, TimeMs now) {
     return {{"$inc", Document{{"metadata.c", bson::number(by.times)}, {"metadata.m", bson::number(by.magics)}}},
             {"$set", Document{{"metadata.cu", Date{now}}}}};
+}
+
+std::unexpected<Error> missing(bson::Value const& id) {
+    auto const* digest = id.as<Binary>();
+    return fail(ErrorKind::corrupt, "an attachment is missing in the store",
+                "attachment " + hex_encode(digest ? digest->bytes : file_key(id)));
 }
 
 // Failures of single writes as one error; nullopt: there were none.
@@ -84,40 +91,80 @@ Result<void> Attachments::remove_stale_chunks(std::string_view digest) {
     return {};
 }
 
+// The chunks of a file, as they fill. A few go to the server at once.
+class Attachments::ChunkWriter {
+public:
+    ChunkWriter(MongoClient& mongo, std::string const& digest) : mongo_(mongo), digest_(digest) {}
+
+    // Takes all of `filled` that makes whole chunks; at the end the rest too.
+    Result<void> take(std::string& filled, bool end) {
+        std::size_t at = 0;
+        for (; filled.size() - at >= chunk_bytes || (end && at < filled.size());) {
+            std::string data = filled.substr(at, chunk_bytes);
+            at += data.size();
+            length_ += data.size();
+            hash_.update(data);
+            auto const id = ObjectId::generate();
+            batch_.push_back({.kind = Write::Kind::insert,
+                              .document = {{"_id", id},
+                                           {"files_id", Binary{digest_}},
+                                           {"n", bson::number(n_++)},
+                                           {"data", Binary{std::move(data)}}}});
+            written_ids_.emplace_back(id);
+            if (batch_.size() == batch_chunks) MALLARD_TRY(flush());
+        }
+        filled.erase(0, at);
+        return end ? flush() : Result<void>();
+    }
+    void undo() {  // only our own
+        if (!written_ids_.empty())
+            (void)mongo_.erase(Db::gridfs, chunks, {{"_id", Document{{"$in", written_ids_}}}}, true);
+    }
+    std::uint64_t length() const { return length_; }
+    std::string content_digest() { return base64_encode(hash_.finish()); }
+
+private:
+    static constexpr std::size_t batch_chunks = 8;
+
+    Result<void> flush() {
+        auto const written = mongo_.bulk(Db::gridfs, chunks, batch_);
+        batch_.clear();
+        auto error = written ? first_failure(*written) : written.error();
+        if (error) return std::unexpected(std::move(*error));
+        return {};
+    }
+
+    MongoClient& mongo_;
+    std::string const& digest_;
+    std::vector<Write> batch_;
+    bson::Array written_ids_;
+    Sha256 hash_;
+    std::uint64_t length_ = 0;
+    std::int64_t n_ = 0;
+};
+
 Result<void> Attachments::write_file(StoredBody& body, std::int32_t magic) {
     StoredForm const form = stored_form(body);
-    body.content_digest = base64_encode(sha256(form.bytes));
-    bson::Array written_ids;
-    auto undo = [&] {  // only our own chunks
-        if (!written_ids.empty())
-            (void)mongo_.erase(Db::gridfs, chunks, {{"_id", Document{{"$in", written_ids}}}}, true);
-        body.content_digest.clear();
-    };
-    constexpr std::size_t batch_chunks = 16;
-    std::vector<Write> batch;
-    std::int32_t n = 0;
-    for (std::size_t at = 0; at < form.bytes.size(); at += chunk_bytes, ++n) {
-        auto const id = ObjectId::generate();
-        batch.push_back({.kind = Write::Kind::insert,
-                         .document = {{"_id", id},
-                                      {"files_id", Binary{body.digest}},
-                                      {"n", n},
-                                      {"data", Binary{form.bytes.substr(at, chunk_bytes)}}}});
-        written_ids.emplace_back(id);
-        if (batch.size() < batch_chunks && at + chunk_bytes < form.bytes.size()) continue;
-        auto const written = mongo_.bulk(Db::gridfs, chunks, batch);
-        batch.clear();
-        auto error = written ? first_failure(*written) : written.error();
-        if (error) {
-            undo();
-            return std::unexpected(std::move(*error));
-        }
+    ChunkWriter writer(mongo_, body.digest);
+    StoredBytes bytes(form.decoded);
+    std::string filled;
+    Result<void> done;
+    body.text.for_each([&](std::string_view piece) {
+        if (!done) return;
+        bytes.take(piece, filled);
+        if (filled.size() >= chunk_bytes) done = writer.take(filled, false);
+    });
+    if (done) done = writer.take(filled, true);
+    if (!done) {
+        writer.undo();
+        return done;
     }
+    body.content_digest = writer.content_digest();
     TimeMs const now = clock_.now();
     Document metadata{{"m", magic},
                       {"c", 1},
                       {"cu", Date{now}},
-                      {"esize", bson::number(static_cast<std::int64_t>(body.encoded.size()))},
+                      {"esize", bson::number(static_cast<std::int64_t>(body.text.size))},
                       {"transferEncoding", body.transfer_encoding}};
     if (form.decoded) {
         metadata.set("decoded", true);
@@ -126,13 +173,15 @@ Result<void> Attachments::write_file(StoredBody& body, std::int32_t magic) {
     metadata.set("fileContentHash", body.content_digest);
     auto inserted = mongo_.insert(Db::gridfs, files,
                                   {{"_id", Binary{body.digest}},
-                                   {"length", bson::number(static_cast<std::int64_t>(form.bytes.size()))},
+                                   {"length", bson::number(static_cast<std::int64_t>(writer.length()))},
                                    {"chunkSize", bson::number(chunk_bytes)},
                                    {"uploadDate", Date{now}},
                                    {"filename", bson::Null{}},
                                    {"contentType", body.content_type},
                                    {"metadata", std::move(metadata)}});
-    if (!inserted && inserted.error().kind == ErrorKind::already_exists) undo();
+    if (inserted) return inserted;
+    body.content_digest.clear();
+    if (inserted.error().kind == ErrorKind::already_exists) writer.undo();
     return inserted;
 }
 
@@ -152,32 +201,89 @@ Result<void> Attachments::count(References const& references) {
     return {};
 }
 
+std::string file_key(bson::Value const& id) { return Document{{"_id", id}}.encode(); }
+
+Result<std::map<std::string, AttachmentReader>> Attachments::open(bson::Array const& ids) const {
+    std::map<std::string, AttachmentReader> out;
+    if (ids.empty()) return out;
+    Document const filter = ids.size() == 1 ? Document{{"_id", ids[0]}} : Document{{"_id", Document{{"$in", ids}}}};
+    MALLARD_TRY(mongo_.find_each(
+        Db::gridfs, files, filter, {.projection = {{"length", 1}, {"chunkSize", 1}, {"metadata", 1}}},
+        [&](Document file) {
+            auto const* id = file.find("_id");
+            auto const* metadata = file.document("metadata");
+            if (!id) return true;
+            auto const positive = [](std::int64_t number, std::uint64_t fallback) {
+                return number > 0 ? static_cast<std::uint64_t>(number) : fallback;
+            };
+            EncodedShape shape{.length = positive(file.integer("length"), 0)};
+            if (metadata && metadata->boolean("decoded")) {
+                shape.decoded = true;
+                shape.line_length = positive(metadata->integer("lineLen"), 76);
+                shape.encoded_size = positive(metadata->integer("esize"), 0);
+            }
+            out.emplace(file_key(*id),
+                        AttachmentReader(mongo_, *id, shape, positive(file.integer("chunkSize"), chunk_bytes)));
+            return true;
+        }));
+    return out;
+}
+
+Result<AttachmentReader> Attachments::open_one(bson::Value const& id) const {
+    MALLARD_TRY_ASSIGN(auto found, open({id}));
+    if (found.empty()) return missing(id);
+    return std::move(found.begin()->second);
+}
+
 Result<std::string> Attachments::read(std::string_view digest) const {
-    auto const missing = [&] {
-        return fail(ErrorKind::corrupt, "an attachment is missing in the store", "attachment " + hex_encode(digest));
-    };
-    MALLARD_TRY_ASSIGN(auto const file, mongo_.find_one(Db::gridfs, files, by_id(digest)));
-    if (!file) return missing();
-    std::string bytes;
-    std::int64_t next = 0;
-    MALLARD_TRY(mongo_.find_each(Db::gridfs, chunks, {{"files_id", Binary{std::string(digest)}}}, {.sort = {{"n", 1}}},
-                                 [&](Document chunk) {
-                                     auto const* data = chunk.find("data");
-                                     auto const* binary = data ? data->as<Binary>() : nullptr;
-                                     if (!binary || chunk.integer("n", -1) != next) return false;
-                                     bytes += binary->bytes;
-                                     ++next;
-                                     return true;
-                                 }));
-    if (static_cast<std::int64_t>(bytes.size()) != file->integer("length", -1)) return missing();
-    auto const* metadata = file->document("metadata");
-    if (!metadata || !metadata->boolean("decoded")) return bytes;
-    std::string encoded = encode_lines(bytes, static_cast<std::size_t>(metadata->integer("lineLen", 76)));
-    // Another writer may have dropped the line ends at the end (§10.3); the length is kept.
-    auto const size = static_cast<std::size_t>(std::max<std::int64_t>(0, metadata->integer("esize")));
-    while (encoded.size() + 2 <= size) encoded += "\r\n";
-    if (encoded.size() < size) encoded += ' ';
-    return encoded;
+    MALLARD_TRY_ASSIGN(auto reader, open_one(Binary{std::string(digest)}));
+    std::string out;
+    MALLARD_TRY(reader.read(0, reader.size(), out));
+    return out;
+}
+
+Result<void> AttachmentReader::load(std::uint64_t first, std::uint64_t last) {
+    loaded_.clear();
+    first_chunk_ = first;
+    Document filter{{"files_id", id_}};
+    filter.set("n", Document{{"$gte", bson::number(static_cast<std::int64_t>(first))},
+                             {"$lte", bson::number(static_cast<std::int64_t>(last))}});
+    bool whole = true;
+    MALLARD_TRY(mongo_->find_each(Db::gridfs, chunks, filter, {.sort = {{"n", 1}}}, [&](Document chunk) {
+        auto const* data = chunk.find("data");
+        auto const* binary = data ? data->as<Binary>() : nullptr;
+        std::uint64_t const n = first + loaded_.size();
+        std::uint64_t const expected = std::min(chunk_bytes_, shape_.length - n * chunk_bytes_);
+        whole = binary && chunk.integer("n", -1) == static_cast<std::int64_t>(n) && binary->bytes.size() == expected;
+        if (whole) loaded_.push_back(binary->bytes);
+        return whole;
+    }));
+    if (whole && loaded_.size() == last - first + 1) return {};
+    loaded_.clear();
+    return missing(id_);
+}
+
+Result<void> AttachmentReader::read(std::uint64_t from, std::uint64_t to, std::string& out) {
+    constexpr std::uint64_t step = 256 * 1024, chunks_at_once = 4;
+    to = std::min(to, size());
+    for (; from < to; from += step) {
+        std::uint64_t const end = std::min(to, from + step);
+        auto const range = shape_.stored_range(from, end);
+        std::string stored;
+        for (std::uint64_t at = range.from; at < range.to;) {
+            std::uint64_t const n = at / chunk_bytes_;
+            if (n < first_chunk_ || n >= first_chunk_ + loaded_.size())
+                MALLARD_TRY(
+                    load(n, std::min(n + chunks_at_once, (shape_.length + chunk_bytes_ - 1) / chunk_bytes_) - 1));
+            std::string const& chunk = loaded_[n - first_chunk_];
+            std::uint64_t const begin = at - n * chunk_bytes_;
+            std::uint64_t const count = std::min<std::uint64_t>(chunk.size() - begin, range.to - at);
+            stored.append(chunk, begin, count);
+            at += count;
+        }
+        shape_.append(from, end, stored, out);
+    }
+    return {};
 }
 
 Result<bool> Attachments::sweep(std::int64_t limit) {

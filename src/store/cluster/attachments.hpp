@@ -23,12 +23,64 @@ namespace mallard::store::cluster {
 
 // What is stored of a body: decoded when that loses nothing.
 struct StoredForm {
-    std::string bytes;
     bool decoded = false;
-    std::size_t line_length = 0;
+    std::uint64_t line_length = 0;
 };
 StoredForm stored_form(StoredBody const& body);                             // §10.3
 std::string encode_lines(std::string_view bytes, std::size_t line_length);  // base64 with CRLF between the lines
+
+// Makes what is stored of what comes in pieces.
+class StoredBytes {
+public:
+    explicit StoredBytes(bool decoded) : decoded_(decoded) {}
+    void take(std::string_view piece, std::string& out);  // appends
+
+private:
+    bool decoded_;
+    unsigned bits_ = 0, bit_count_ = 0;
+};
+
+// Where the encoded octets of a file come from.
+struct EncodedShape {
+    std::uint64_t length = 0;  // stored octets
+    bool decoded = false;
+    std::uint64_t line_length = 76;
+    std::uint64_t encoded_size = 0;  // esize: what WildDuck drops at the end is made up for (§10.3)
+
+    struct Range {
+        std::uint64_t from = 0, to = 0;
+    };
+    std::uint64_t size() const;                                      // encoded
+    Range stored_range(std::uint64_t from, std::uint64_t to) const;  // the stored octets behind encoded ones
+    void append(std::uint64_t from, std::uint64_t to, std::string_view stored, std::string& out) const;
+
+private:
+    std::uint64_t natural_size() const;
+    std::uint64_t character_at(std::uint64_t position) const;
+};
+
+// An open file of the bucket. It holds a few chunks, never the whole. Belongs to one thread at a time.
+class AttachmentReader {
+public:
+    AttachmentReader(MongoClient& mongo, bson::Value id, EncodedShape shape, std::uint64_t chunk_bytes)
+        : mongo_(&mongo), id_(std::move(id)), shape_(shape), chunk_bytes_(chunk_bytes) {}
+    std::uint64_t size() const { return shape_.size(); }
+    bool decoded() const { return shape_.decoded; }
+    // Appends the encoded octets [from, to) to out; corrupt when chunks are missing.
+    Result<void> read(std::uint64_t from, std::uint64_t to, std::string& out);
+
+private:
+    Result<void> load(std::uint64_t first, std::uint64_t last);
+
+    MongoClient* mongo_;
+    bson::Value id_;
+    EncodedShape shape_;
+    std::uint64_t chunk_bytes_;
+    std::uint64_t first_chunk_ = 0;  // of those in memory
+    std::vector<std::string> loaded_;
+};
+
+std::string file_key(bson::Value const& id);
 
 class Attachments {
 public:
@@ -46,12 +98,16 @@ public:
     using References = std::map<std::string, Reference>;
     Result<void> count(References const& references);
 
-    Result<std::string> read(std::string_view digest) const;  // the encoded bytes; corrupt when parts are missing
+    // Files by file_key of their ids (digests, as a rule); what is missing is not among them.
+    Result<std::map<std::string, AttachmentReader>> open(bson::Array const& ids) const;
+    Result<AttachmentReader> open_one(bson::Value const& id) const;  // corrupt when it is missing
+    Result<std::string> read(std::string_view digest) const;         // all of a small one
 
     // Frees files without references; at most `limit`. true: there are more.
     Result<bool> sweep(std::int64_t limit);
 
 private:
+    class ChunkWriter;
     Result<bool> add_reference(StoredBody const& body, std::int32_t magic);
     Result<void> store_one(StoredBody& body, std::int32_t magic);
     Result<void> write_file(StoredBody& body, std::int32_t magic);

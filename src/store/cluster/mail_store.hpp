@@ -15,7 +15,9 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -131,7 +133,9 @@ private:
     Result<std::vector<bson::Document>> documents_of(MailboxId mailbox, std::vector<Uid> const& uids,
                                                      bson::Document projection = {}) const;
     Result<std::vector<struct Segment>> segments_of(bson::Document const& message) const;
-    Result<std::string> source_of(bson::Document const& message) const;
+    Result<std::map<std::string, AttachmentReader>> files_of(std::span<bson::Document const* const> messages) const;
+    Result<std::unordered_map<MessageId, MessageRecord>> make_records(MailboxId mailbox,
+                                                                      std::span<Row const* const> rows);
 
     MongoClient& mongo_;
     RedisClient& redis_;

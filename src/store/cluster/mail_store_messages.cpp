@@ -30,7 +30,7 @@ Result<ClusterMailStore::Stored> ClusterMailStore::store_content(UserId user, Ne
     if (!tree.exact && tree.literals.size() > literal_bytes_max)  // counted like any body, by whoever copies it
         tree.bodies.push_back({.id = "SOURCE",
                                .digest = sha256(tree.literals),
-                               .encoded = tree.literals,
+                               .text = {.raw = tree.literals, .bare = false, .size = tree.literals.size()},
                                .content_type = "application/octet-stream",
                                .transfer_encoding = "binary"});
     MALLARD_TRY(attachments_.store(tree.bodies, stored.magic));

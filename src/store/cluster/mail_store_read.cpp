@@ -1,9 +1,12 @@
 // Reading messages.
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
+#include "base/spool.hpp"
 #include "store/cluster/mail_store.hpp"
 #include "store/cluster/message_document.hpp"
+#include "store/cluster/segment_reader.hpp"
 
 namespace mallard::store::cluster {
 
@@ -13,71 +16,14 @@ using bson::Array;
 using bson::Binary;
 using bson::Document;
 
-std::string bare_lf(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i)
-        if (text[i] != '\r' || i + 1 == text.size() || text[i + 1] != '\n') out.push_back(text[i]);
+Document body_projection() {
+    Document out = validity_projection();
+    for (std::string_view key : {"uid", "idate", "mimeTree", "mallardSource"}) out.set(key, 1);
     return out;
 }
 
-std::string const* digest_of(Document const& message, std::string_view attachment) {
-    auto const* tree = message.document("mimeTree");
-    auto const* map = tree ? tree->document("attachmentMap") : nullptr;
-    auto const* value = map ? map->find(attachment) : nullptr;
-    auto const* digest = value ? value->as<Binary>() : nullptr;
-    return digest ? &digest->bytes : nullptr;
-}
-
-Document body_projection() { return {{"uid", 1}, {"mimeTree", 1}, {"mallardSource", 1}}; }
-
-// A message of segments; the stored body that was read last stays in memory.
-class SegmentReader final : public BodyReader {
-public:
-    SegmentReader(Attachments const& attachments, Document message, std::vector<Segment> segments)
-        : attachments_(attachments), message_(std::move(message)), segments_(std::move(segments)) {
-        for (auto const& segment : segments_) size_ += segment.bytes;
-    }
-    std::uint64_t size() const override { return size_; }
-
-    Result<void> read(std::uint64_t offset, std::uint64_t length, std::string& out) override {
-        std::uint64_t begin = 0;
-        std::uint64_t const end = offset + std::min(length, size_ - std::min(offset, size_));
-        for (auto const& segment : segments_) {
-            std::uint64_t const from = std::max(begin, offset), to = std::min(begin + segment.bytes, end);
-            if (from < to) {
-                MALLARD_TRY_ASSIGN(std::string_view const bytes, bytes_of(segment));
-                out.append(bytes.substr(from - begin, to - from));
-            }
-            begin += segment.bytes;
-        }
-        return {};
-    }
-
-private:
-    Result<std::string_view> bytes_of(Segment const& segment) {
-        if (segment.attachment.empty()) return std::string_view(segment.text);
-        if (loaded_ == &segment) return std::string_view(bytes_);
-        loaded_ = nullptr;
-        auto const* digest = digest_of(message_, segment.attachment);
-        if (!digest) return fail(ErrorKind::corrupt, "a message names an attachment that it does not have");
-        MALLARD_TRY_ASSIGN(bytes_, attachments_.read(*digest));
-        if (segment.bare_lf) bytes_ = bare_lf(bytes_);
-        bytes_.resize(segment.bytes, ' ');  // what another writer lost; never for what we wrote
-        loaded_ = &segment;
-        return std::string_view(bytes_);
-    }
-
-    Attachments const& attachments_;
-    Document message_;
-    std::vector<Segment> segments_;
-    std::uint64_t size_ = 0;
-    Segment const* loaded_ = nullptr;
-    std::string bytes_;
-};
-
 Document record_projection(unsigned fields) {
-    Document out{{"uid", 1}, {"thread", 1}, {"hdate", 1}, {"idate", 1}, {"mallard", 1}};
+    Document out{{"uid", 1}, {"thread", 1}, {"hdate", 1}, {"idate", 1}, {"size", 1}, {"magic", 1}, {"mallard", 1}};
     if (fields & want_meta) out.set("meta", 1);
     return out;
 }
@@ -114,12 +60,14 @@ Result<std::vector<Document>> ClusterMailStore::documents_of(MailboxId mailbox, 
 }
 
 Result<std::vector<Segment>> ClusterMailStore::segments_of(Document const& message) const {
-    if (auto const* source = message.document("mallardSource")) {
+    if (auto const* source = message.document("mallardSource"); source && is_valid(message)) {
         std::string literals;
         if (auto const* text = source->find("text")) {
             if (auto const* binary = text->as<Binary>()) literals = binary->bytes;
-        } else if (auto const* digest = digest_of(message, "SOURCE")) {
-            MALLARD_TRY_ASSIGN(literals, attachments_.read(*digest));
+        } else {
+            auto const file = file_of(message, {.text = {}, .attachment = "SOURCE"});
+            MALLARD_TRY_ASSIGN(auto reader, attachments_.open_one(file));
+            MALLARD_TRY(reader.read(0, reader.size(), literals));
         }
         return decode_pieces(*source, literals);
     }
@@ -128,12 +76,19 @@ Result<std::vector<Segment>> ClusterMailStore::segments_of(Document const& messa
     return rebuild(*tree);
 }
 
-Result<std::string> ClusterMailStore::source_of(Document const& message) const {
-    MALLARD_TRY_ASSIGN(auto segments, segments_of(message));
-    SegmentReader reader(attachments_, message, std::move(segments));
-    std::string out;
-    MALLARD_TRY(reader.read(0, reader.size(), out));
-    return out;
+// The files of many messages with one question to the server.
+Result<std::map<std::string, AttachmentReader>> ClusterMailStore::files_of(
+    std::span<Document const* const> messages) const {
+    std::map<std::string, bson::Value> ids;
+    for (auto const* message : messages) {
+        auto const* tree = message->document("mimeTree");
+        auto const* map = tree ? tree->document("attachmentMap") : nullptr;
+        if (map)
+            for (auto const& [id, file] : map->fields()) ids.emplace(file_key(file), file);
+    }
+    Array wanted;
+    for (auto& [key, id] : ids) wanted.push_back(std::move(id));
+    return attachments_.open(wanted);
 }
 
 Result<std::unique_ptr<BodyReader>> ClusterMailStore::body(MailboxId mailbox, Row const& row) {
@@ -143,7 +98,7 @@ Result<std::unique_ptr<BodyReader>> ClusterMailStore::body(MailboxId mailbox, Ro
                         {.projection = body_projection()}));
     if (!message) return fail(ErrorKind::not_found, "the message is gone");
     MALLARD_TRY_ASSIGN(auto segments, segments_of(*message));
-    return std::make_unique<SegmentReader>(attachments_, std::move(*message), std::move(segments));
+    return std::make_unique<SegmentReader>(attachments_, *message, std::move(segments));
 }
 
 Result<void> ClusterMailStore::bodies(MailboxId mailbox, std::span<Row const* const> rows,
@@ -159,13 +114,20 @@ Result<void> ClusterMailStore::bodies(MailboxId mailbox, std::span<Row const* co
             MALLARD_TRY_ASSIGN(auto found, documents_of(mailbox, uids_of(small), body_projection()));
             messages = by_id(std::move(found));
         }
+        std::vector<Document const*> documents;
+        for (auto const& [id, message] : messages) documents.push_back(&message);
+        MALLARD_TRY_ASSIGN(auto const files, files_of(documents));
         for (std::size_t i = 0; i < some.size(); ++i) {
             auto const message = messages.find(some[i]->id);
             if (message == messages.end()) {
                 visit(at + i, std::nullopt);
                 continue;
             }
-            MALLARD_TRY_ASSIGN(std::string const bytes, source_of(message->second));
+            MALLARD_TRY_ASSIGN(auto segments, segments_of(message->second));
+            SegmentReader reader(attachments_, message->second, std::move(segments));
+            reader.share(&files);
+            std::string bytes;
+            MALLARD_TRY(reader.read(0, reader.size(), bytes));
             visit(at + i, bytes);
         }
     }
@@ -179,16 +141,22 @@ Result<void> ClusterMailStore::records(MailboxId mailbox, std::span<Row const* c
         auto const some = rows.subspan(at, std::min(batch, rows.size() - at));
         MALLARD_TRY_ASSIGN(auto found, documents_of(mailbox, uids_of(some), record_projection(fields)));
         auto const messages = by_id(std::move(found));
+        std::unordered_map<MessageId, MessageRecord> made;
+        std::vector<Row const*> others;  // written by another server
+        for (Row const* const row : some)
+            if (auto const message = messages.find(row->id); message != messages.end() && !record_of(message->second))
+                others.push_back(row);
+        if (!others.empty()) {
+            MALLARD_TRY_ASSIGN(made, make_records(mailbox, others));
+        }
         for (std::size_t i = 0; i < some.size(); ++i) {
             auto const message = messages.find(some[i]->id);
             if (message == messages.end()) continue;
             auto record = record_of(message->second);
-            if (!record) {  // written by another server: what we keep beside a message follows from its bytes
-                if (!derive_) return fail(ErrorKind::not_supported, "records of this message cannot be made here");
-                MALLARD_TRY_ASSIGN(auto const reader, body(mailbox, *some[i]));
-                std::string source;
-                MALLARD_TRY(reader->read(0, reader->size(), source));
-                record = derive_(source, some[i]->internal_date);
+            if (!record) {
+                auto const found_now = made.find(some[i]->id);
+                if (found_now == made.end()) continue;  // expunged meanwhile
+                record = found_now->second;
                 if (auto const* meta = message->second.document("meta")) record->meta = meta->encode();
             }
             record->header_date = message->second.date("hdate").value_or(some[i]->internal_date);
@@ -197,6 +165,46 @@ Result<void> ClusterMailStore::records(MailboxId mailbox, std::span<Row const* c
         }
     }
     return {};
+}
+
+// What we keep beside a message follows from its bytes. It is made once and then kept in the message's document, where
+// every process finds it, and WildDuck takes no notice.
+Result<std::unordered_map<MessageId, MessageRecord>> ClusterMailStore::make_records(MailboxId mailbox,
+                                                                                    std::span<Row const* const> rows) {
+    if (!derive_) return fail(ErrorKind::not_supported, "records of this message cannot be made here");
+    std::unordered_map<MessageId, MessageRecord> made;
+    constexpr std::size_t batch = 16;
+    for (std::size_t at = 0; at < rows.size(); at += batch) {
+        auto const some = rows.subspan(at, std::min(batch, rows.size() - at));
+        MALLARD_TRY_ASSIGN(auto const messages, documents_of(mailbox, uids_of(some), body_projection()));
+        std::vector<Document const*> documents;
+        for (auto const& message : messages) documents.push_back(&message);
+        MALLARD_TRY_ASSIGN(auto const files, files_of(documents));
+        std::vector<Write> writes;
+        for (auto const& message : messages) {
+            MALLARD_TRY_ASSIGN(auto segments, segments_of(message));
+            SegmentReader reader(attachments_, message, std::move(segments), true);
+            reader.share(&files);
+            Spool source;  // a large one goes to the disk
+            constexpr std::uint64_t step = 256 * 1024;
+            std::string piece;
+            for (std::uint64_t from = 0; from < reader.size(); from += step) {
+                piece.clear();
+                MALLARD_TRY(reader.read(from, step, piece));
+                MALLARD_TRY(source.append(piece));
+            }
+            MALLARD_TRY(source.finish());
+            auto const date = message.date("idate").value_or(0);
+            MessageRecord record = derive_(source.view(), date);
+            Document exactly;
+            for (std::string_view key : {"_id", "uid"}) exactly.set(key, *message.find(key));
+            exactly.set("mailbox", mailbox);
+            writes.push_back({.filter = std::move(exactly), .document = record_update(message, record, reader.size())});
+            made.emplace(MessageId(*message.id("_id")), std::move(record));
+        }
+        (void)mongo_.bulk(Db::main, "messages", writes, false);  // if it is not kept, it is made again
+    }
+    return made;
 }
 
 Result<UidSet> ClusterMailStore::vanished_since(MailboxId id, ModSeq since) const {

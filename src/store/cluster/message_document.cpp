@@ -1,6 +1,7 @@
 #include "store/cluster/message_document.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/random.hpp"
 #include "mime/charset.hpp"
@@ -34,8 +35,35 @@ std::size_t cut_utf16(std::string_view text, std::size_t count) {
     return at;
 }
 
-void set_texts(Document& out, NewMessage const& message, mime::Summary const& summary) {
-    auto const texts = mime::texts(*message.tree, message.source, html_bytes_max);
+// "cid:" links to parts of the message become links to its attachments (§10.2).
+std::string link_attachments(std::string text, Array const& attachments) {
+    constexpr std::string_view scheme = "cid:";
+    std::string out;
+    std::size_t at = 0;
+    for (std::size_t found = text.find(scheme); found != std::string::npos; found = text.find(scheme, found + 1)) {
+        auto const before = found == 0 ? ' ' : text[found - 1];
+        if (before == '_' || std::isalnum(static_cast<unsigned char>(before))) continue;
+        std::size_t const begin = found + scheme.size();
+        std::size_t const end = std::min(text.find_first_of("'\" \t\r\n>)", begin), text.size());
+        auto const id = '<' + text.substr(begin, end - begin) + '>';
+        for (auto const& one : attachments) {
+            auto const* entry = one.as<Document>();
+            if (!entry || entry->text("cid") != id) continue;
+            out.append(text, at, found - at).append("attachment:").append(entry->text("id"));
+            at = end;
+            break;
+        }
+    }
+    if (at == 0) return text;
+    return out.append(text, at);
+}
+
+void set_texts(Document& out, NewMessage const& message, mime::Summary const& summary, Array const& attachments) {
+    auto texts = mime::texts(*message.tree, message.source, html_bytes_max);
+    if (!attachments.empty()) {
+        texts.text = link_attachments(std::move(texts.text), attachments);
+        for (auto& part : texts.html) part = link_attachments(std::move(part), attachments);
+    }
     if (!texts.text.empty()) {
         std::string_view const text = texts.text;
         std::size_t const cut = cut_utf16(text, text_chars_max);
@@ -55,10 +83,26 @@ void set_texts(Document& out, NewMessage const& message, mime::Summary const& su
     out.set("html", std::move(html));
 }
 
-Document record_document(MessageRecord const& record, bool with_meta) {
-    Document out{{"envelope", Binary{record.envelope}},        {"body", Binary{record.body}},
-                 {"structure", Binary{record.body_structure}}, {"parts", Binary{record.parts}},
-                 {"headers", Binary{record.headers}},          {"info", Binary{record.info}}};
+// What the record was made of.
+Document validity_of(Document const& message) {
+    Document out;
+    for (std::string_view key : {"magic", "size", "hdate"}) {
+        auto const* value = message.find(key);
+        auto const number = value ? value->as_int64() : std::nullopt;
+        out.set(key, number ? bson::number(*number) : Value());
+    }
+    return out;
+}
+
+Document exact_size(std::int64_t of, std::uint64_t size) {
+    return {{"of", bson::number(of)}, {"is", bson::number(static_cast<std::int64_t>(size))}};
+}
+
+Document record_document(Document const& message, MessageRecord const& record, bool with_meta) {
+    Document out{{"of", validity_of(message)},    {"envelope", Binary{record.envelope}},
+                 {"body", Binary{record.body}},   {"structure", Binary{record.body_structure}},
+                 {"parts", Binary{record.parts}}, {"headers", Binary{record.headers}},
+                 {"info", Binary{record.info}}};
     if (with_meta) out.set("meta", Binary{record.meta});
     return out;
 }
@@ -176,10 +220,10 @@ Document message_document(NewMessage const& message, MimeTree const& tree, std::
     out.set("copied", false);
     if (!tree.attachments.empty()) out.set("attachments", tree.attachments);
     out.set("ha", tree.has_attachments);
-    set_texts(out, message, summary);
-    out.set("mallard", record_document(message.record, !meta.has_value()));
+    set_texts(out, message, summary, tree.attachments);
+    out.set("mallard", record_document(out, message.record, !meta.has_value()));
     if (tree.size != message.source.size())
-        out.set("mallardSize", bson::number(static_cast<std::int64_t>(message.source.size())));
+        out.set("mallardSize", exact_size(static_cast<std::int64_t>(tree.size), message.source.size()));
     return out;
 }
 
@@ -193,9 +237,24 @@ std::map<std::string, std::int64_t> digests_of(Document const& message) {
     return out;
 }
 
+Document validity_projection() { return {{"magic", 1}, {"size", 1}, {"hdate", 1}, {"mallard.of", 1}}; }
+
+bool is_valid(Document const& message) {
+    auto const* ours = message.document("mallard");
+    auto const* of = ours ? ours->document("of") : nullptr;
+    return of && *of == validity_of(message);
+}
+
+Document record_update(Document const& message, MessageRecord const& record, std::uint64_t size) {
+    Document set{{"mallard", record_document(message, record, false)}};
+    auto const stored = message.integer("size");
+    if (stored != static_cast<std::int64_t>(size)) set.set("mallardSize", exact_size(stored, size));
+    return {{"$set", std::move(set)}};
+}
+
 std::optional<MessageRecord> record_of(Document const& message) {
     auto const* ours = message.document("mallard");
-    if (!ours) return std::nullopt;
+    if (!ours || !is_valid(message)) return std::nullopt;
     MessageRecord record;
     record.envelope = bytes_at(*ours, "envelope");
     record.body = bytes_at(*ours, "body");

@@ -30,7 +30,16 @@ void flatten_nested_arrays(bson::Document& message);
 // The digests of a message's stored bodies, with how often each is used.
 std::map<std::string, std::int64_t> digests_of(bson::Document const& message);
 
-// The record as the field `mallard`; nullopt: another server wrote the message.
+// What is ours of a message (`mallard`, `mallardSource`) goes along when another server copies it, also where that
+// changes its content: encrypts it, dates a draft anew (§9.5, §11.8). So it says what it is of; if that is no longer
+// so, it counts for nothing. Needs these fields:
+bson::Document validity_projection();
+bool is_valid(bson::Document const& message);
+
+// The record as the field `mallard`; nullopt: another server wrote (or changed) the message.
 std::optional<MessageRecord> record_of(bson::Document const& message);
+
+// Sets that field, and mallardSize, for a message that another server wrote: the operators of an update.
+bson::Document record_update(bson::Document const& message, MessageRecord const& record, std::uint64_t size);
 
 }  // namespace mallard::store::cluster

@@ -45,25 +45,17 @@ private:
     bool done_ = false;
 };
 
-// Every LF gets its CR.
-void append_with_crlf(std::string& out, std::string_view text) {
-    for (std::size_t at = 0; at < text.size();) {
-        std::size_t const lf = text.find('\n', at);
-        if (lf == std::string_view::npos) {
-            out.append(text, at);
-            return;
-        }
-        out.append(text, at, lf - at);
-        if (out.empty() || out.back() != '\r') out.push_back('\r');
-        out.push_back('\n');
-        at = lf + 1;
-    }
-}
-
 class Parser {
 public:
-    Parser(std::string_view source, TreeLimits const& limits, std::size_t depth, std::size_t& nodes)
-        : source_(source), lines_(source), limits_(limits), depth_(depth), nodes_(nodes) {}
+    // What parsers of one message share.
+    struct Shared {
+        TreeLimits const& limits;
+        std::deque<std::string>& owned;
+        std::size_t nodes = 0, preambles = 0;
+    };
+
+    Parser(std::string_view source, Shared& shared, std::size_t depth)
+        : source_(source), lines_(source), limits_(shared.limits), shared_(shared), depth_(depth) {}
 
     std::unique_ptr<TreeNode> parse() {
         auto root = std::make_unique<TreeNode>();
@@ -81,8 +73,10 @@ private:
         TreeNode* node = nullptr;
         bool in_header = true;
         bool has_line = false;  // of the body
+        bool too_long = false;  // the preamble
         bool done = false;      // parsed: its header was read
         std::uint64_t lines = 0;
+        std::size_t body_begin = 0;
         std::string delimiter;  // "--boundary" of this multipart; empty: none
         std::string preamble;   // a multipart's own text, raw
     };
@@ -97,7 +91,7 @@ private:
             std::string const& outer = open_[open_.size() - 2].delimiter;
             if (!outer.empty() && lines_.line.starts_with(outer)) {
                 std::string_view const rest = lines_.line.substr(outer.size());
-                if (rest.empty() && nodes_ < limits_.nodes_max) {
+                if (rest.empty() && shared_.nodes < limits_.nodes_max) {
                     close(true);
                     open_child();
                     return;
@@ -108,7 +102,7 @@ private:
                 }
             }
         }
-        if (!open.delimiter.empty() && lines_.line == open.delimiter && nodes_ < limits_.nodes_max) {
+        if (!open.delimiter.empty() && lines_.line == open.delimiter && shared_.nodes < limits_.nodes_max) {
             open_child();
             return;
         }
@@ -119,6 +113,7 @@ private:
         TreeNode& node = *open.node;
         if (lines_.line.empty()) {
             end_header(open);
+            open.body_begin = lines_.begin + lines_.line_end.size();
             return;
         }
         bool const folded = lines_.line.front() == ' ' || lines_.line.front() == '\t';
@@ -148,9 +143,10 @@ private:
     void take_body_line(Open& open) {
         TreeNode& node = *open.node;
         ++open.lines;
-        if (node.is_multipart) {
+        if (node.is_multipart && !open.too_long) {
             if (open.has_line) open.preamble += end_before_;
             open.preamble += lines_.line;
+            open.too_long = shared_.preambles + open.preamble.size() > limits_.preamble_bytes_max;
         } else if (!open.has_line) {
             node.begin = lines_.begin;
         }
@@ -163,7 +159,7 @@ private:
         TreeNode* const node = child.get();
         open_.back().node->children.push_back(std::move(child));
         open_.push_back({.node = node});
-        ++nodes_;
+        ++shared_.nodes;
     }
 
     // by_delimiter: its multipart goes on; else the source ended.
@@ -172,20 +168,40 @@ private:
         TreeNode& node = *open.node;
         if (!open.done) end_header(open);
         node.lines = open.lines > 0 ? open.lines - 1 : 0;
+        if (open.too_long) make_opaque(open, by_delimiter);
         if (node.is_multipart) {
-            append_with_crlf(node.body, open.preamble);
+            BodyText::append_with_crlf(node.body, open.preamble);
             if (!node.body.empty() && node.body.back() != '\n') node.body += "\r\n";
+            node.size = node.body.size();
+            shared_.preambles += node.body.size();
         } else if (open.has_line) {
-            append_with_crlf(node.body, source_.substr(node.begin, node.end - node.begin));
+            node.text = BodyText::of(source_.substr(node.begin, node.end - node.begin));
+            node.size = node.text.size;
             node.has_range = true;
         }
-        node.size = node.body.size();
         bool const root = open_.size() == 1;
         open_.pop_back();
         if (carries_message(node, root, by_delimiter)) {
-            Parser inner(node.body, limits_, depth_ + open_.size() + 1, nodes_);
+            std::string_view text = node.text.raw;
+            if (node.text.bare) text = shared_.owned.emplace_back(node.text.whole());
+            Parser inner(text, shared_, depth_ + open_.size() + 1);
             node.message = inner.parse();
         }
+    }
+
+    // A multipart with so much text outside of its parts that no document could hold it becomes a leaf.
+    void make_opaque(Open& open, bool by_delimiter) {
+        TreeNode& node = *open.node;
+        node.children.clear();
+        node.is_multipart = false;
+        node.subtype.clear();
+        node.boundary.clear();
+        node.begin = open.body_begin;
+        node.end = by_delimiter ? lines_.begin - end_before_.size() : source_.size();
+        Lines lines(source_.substr(node.begin, node.end - node.begin));
+        node.lines = 0;
+        while (lines.next())
+            if (!lines.line_end.empty()) ++node.lines;
     }
 
     bool carries_message(TreeNode const& node, bool root, bool by_delimiter) const {  // §9.3
@@ -199,18 +215,47 @@ private:
     std::string_view source_;
     Lines lines_;
     TreeLimits const& limits_;
+    Shared& shared_;
     std::size_t depth_;
-    std::size_t& nodes_;
     std::vector<Open> open_;
     std::string_view end_before_;
 };
 
 }  // namespace
 
+void BodyText::append_with_crlf(std::string& out, std::string_view text, bool after_cr) {
+    for (std::size_t at = 0; at < text.size();) {
+        std::size_t const lf = text.find('\n', at);
+        if (lf == std::string_view::npos) {
+            out.append(text, at);
+            return;
+        }
+        out.append(text, at, lf - at);
+        bool const has_cr = lf > 0 ? text[lf - 1] == '\r' : after_cr;
+        if (!has_cr) out.push_back('\r');
+        out.push_back('\n');
+        at = lf + 1;
+    }
+}
+
+BodyText BodyText::of(std::string_view raw) {
+    std::uint64_t missing = 0;
+    for (std::size_t lf = raw.find('\n'); lf != std::string_view::npos; lf = raw.find('\n', lf + 1))
+        missing += lf == 0 || raw[lf - 1] != '\r';
+    return {.raw = raw, .bare = missing > 0, .size = raw.size() + missing};
+}
+
+std::string BodyText::whole() const {
+    std::string out;
+    out.reserve(size);
+    append_with_crlf(out, raw);
+    return out;
+}
+
 MimeTree make_tree(std::string_view source, TreeLimits const& limits) {
     MimeTree tree;
-    std::size_t nodes = 0;
-    tree.root = Parser(source, limits, 0, nodes).parse();
+    Parser::Shared shared{.limits = limits, .owned = tree.owned};
+    tree.root = Parser(source, shared, 0).parse();
     move_bodies_out(tree, limits);
     tree.size = tree_size(*tree.root);
     find_pieces(tree, source);

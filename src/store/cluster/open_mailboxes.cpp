@@ -59,9 +59,10 @@ Row row_of(Document const& message, MailboxIndex& index) {
     row.uid = static_cast<Uid>(message.integer("uid"));
     row.modseq = modseq_of(message, "modseq");
     if (auto const id = message.id("_id")) row.id = MessageId(*id);
-    auto const* exact = message.find("mallardSize");
+    auto const size = message.integer("size");
+    auto const* exact = message.document("mallardSize");  // of that size; else another server changed the message
     row.size = static_cast<std::uint64_t>(
-        std::max<std::int64_t>(0, message.integer(exact && !exact->is_null() ? "mallardSize" : "size")));
+        std::max<std::int64_t>(0, exact && exact->integer("of", -1) == size ? exact->integer("is") : size));
     row.internal_date = message.date("idate").value_or(0) / 1000 * 1000;
     if (auto const* flags = message.array("flags"))
         for (auto const& flag : *flags) {

@@ -32,6 +32,20 @@ bson::Document node_document(TreeNode const& node) {
     return out;
 }
 
+bool is_opaque(bson::Document const& node) {
+    auto const* parsed = node.document("parsedHeader");
+    auto const* type = parsed ? parsed->document("content-type") : nullptr;
+    if (!type) return false;
+    auto const name = type->text("type");
+    if (name.empty() || name == "text" || name == "message" || name == "multipart") return false;
+    auto const has = [&](std::string_view field, std::string_view parameter) {
+        auto const* found = parsed->document(field);
+        auto const* params = found ? found->document("params") : nullptr;
+        return params && !params->text(parameter).empty();
+    };
+    return has("content-disposition", "filename") || has("content-type", "name");
+}
+
 class Rebuilder {
 public:
     Rebuilder() : emitter_(Append{&segments}) {}
@@ -48,13 +62,16 @@ public:
         emitter_.emit(lines + "\r\n", true);
         pend_body(node);
         std::string const boundary(node.text("boundary"));
-        auto const attachment = node.text("attachmentId");
+        auto const* attachment = node.find("attachmentId");
         if (!boundary.empty()) {
             emitter_.emit("--" + boundary, true);
-        } else if (!attachment.empty()) {
+        } else if (attachment && attachment->truthy()) {
             emitter_.emit({}, false, true);
-            segments.push_back({.attachment = std::string(attachment),
-                                .bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, node.integer("size")))});
+            auto const* id = attachment->as<std::string>();
+            segments.push_back({.attachment = id ? *id : "file",
+                                .bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, node.integer("size"))),
+                                .file = id ? bson::Value() : *attachment,
+                                .opaque = is_opaque(node)});
         }
         if (auto const* children = node.array("childNodes"))
             for (auto const& child : *children) {

@@ -23,20 +23,6 @@ bool is_key(std::string_view key) {
                key, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '*'; });
 }
 
-// Every line end with the blanks around it becomes one space.
-std::string collapse_folding(std::string_view value) {
-    std::string out;
-    for (std::size_t at = 0; at < value.size();) {
-        std::size_t const end = std::min(value.find_first_of("\r\n", at), value.size());
-        out.append(value, at, end - at);
-        if (end == value.size()) break;
-        while (!out.empty() && (out.back() == ' ' || out.back() == '\t')) out.pop_back();
-        at = std::min(value.find_first_not_of(" \t\r\n", end), value.size());
-        out.push_back(' ');
-    }
-    return out;
-}
-
 std::string strip_quotes(std::string_view text, std::string_view quotes) {
     auto const first = text.find_first_not_of(quotes);
     if (first == std::string_view::npos) return {};
@@ -168,6 +154,19 @@ bson::Value value_of(Values const& field) {
 }
 
 }  // namespace
+
+std::string collapse_folding(std::string_view value) {
+    std::string out;
+    for (std::size_t at = 0; at < value.size();) {
+        std::size_t const end = std::min(value.find_first_of("\r\n", at), value.size());
+        out.append(value, at, end - at);
+        if (end == value.size()) break;
+        while (!out.empty() && (out.back() == ' ' || out.back() == '\t')) out.pop_back();
+        at = std::min(value.find_first_not_of(" \t\r\n", end), value.size());
+        out.push_back(' ');
+    }
+    return out;
+}
 
 bson::Document parse_tree_header(std::vector<std::string> const& header) {
     constexpr std::size_t keys_max = 1'000;  // distinct ones; a header of more is nobody's letter

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
 
+#include "base/digest.hpp"
 #include "base/encoding.hpp"
 #include "mime/header.hpp"
 
@@ -63,8 +63,8 @@ std::string filename_of(TreeNode const& node, Kind const& kind, std::string_view
 }
 
 bson::Value entry_of(TreeNode const& node, Kind const& kind, std::string_view digest, bool related) {  // §10.2
-    std::uint64_t kilobytes = node.size;
-    if (kind.encoding == "base64") kilobytes = (node.size - node.size / 78 * 2) * 3 / 4;
+    std::uint64_t quarters = node.size * 4;  // of an octet, decoded
+    if (kind.encoding == "base64") quarters = (node.size - node.size / 78 * 2) * 3;
     auto const cid = node.parsed.text("content-id");
     return bson::Document{
         {"id", node.attachment_id},
@@ -74,7 +74,7 @@ bson::Value entry_of(TreeNode const& node, Kind const& kind, std::string_view di
         {"transferEncoding", kind.encoding},
         {"cid", cid.empty() ? bson::Value() : bson::Value(cid)},
         {"related", related},
-        {"sizeKb", bson::number(static_cast<std::int64_t>((kilobytes + 1023) / 1024))},
+        {"sizeKb", bson::number(static_cast<std::int64_t>((quarters + 4'095) / 4'096))},
         {"size", bson::number(static_cast<std::int64_t>(node.size))},
     };
 }
@@ -89,8 +89,12 @@ public:
             for (auto& child : node.children) walk(*child, related);
             return;
         }
-        if (!node.body.empty()) move(node, related);
-        if (node.message && node.message->is_multipart) walk(*node.message, related);
+        if (node.size > 0) move(node, related);
+        if (!node.message) return;
+        if (node.message->is_multipart)
+            walk(*node.message, related);
+        else
+            keep(*node.message);
     }
 
 private:
@@ -98,12 +102,14 @@ private:
         Kind kind = kind_of(node);
         if (kind.is_text && node.size <= limits_.inline_bytes_max && kept_ + node.size <= limits_.tree_text_bytes_max) {
             kept_ += node.size;
+            node.body = node.text.whole();
             return;
         }
-        StoredBody body{.id = fmt::format("ATT{:05}", tree_.bodies.size() + 1), .encoded = std::move(node.body)};
-        node.body.clear();
+        StoredBody body{.id = fmt::format("ATT{:05}", tree_.bodies.size() + 1), .text = node.text};
         node.attachment_id = body.id;
-        body.digest = sha256(body.encoded);
+        Sha256 digest;
+        body.text.for_each([&](std::string_view piece) { digest.update(piece); });
+        body.digest = digest.finish();
         body.lines = node.lines;
         if (!kind.is_text) {
             tree_.attachments.push_back(entry_of(node, kind, body.digest, related));
@@ -112,6 +118,19 @@ private:
         body.content_type = std::move(kind.content_type);
         body.transfer_encoding = std::move(kind.encoding);
         tree_.bodies.push_back(std::move(body));
+    }
+
+    // An embedded message that is no multipart keeps its body (§9.3), and so do those inside it.
+    void keep(TreeNode& node) {
+        node.body = node.text.whole();
+        if (!node.message) return;
+        if (node.message->is_multipart)
+            keep_leaves(*node.message);
+        else
+            keep(*node.message);
+    }
+    void keep_leaves(TreeNode& node) {
+        for (auto& child : node.children) child->is_multipart ? keep_leaves(*child) : keep(*child);
     }
 
     MimeTree& tree_;
@@ -138,29 +157,19 @@ void walk_rebuild(TreeNode const& node, Emit& emitter, Pend const& pend, Moved c
     emitter.emit({}, false);
 }
 
-std::string bare_lf(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i)
-        if (text[i] != '\r' || i + 1 == text.size() || text[i + 1] != '\n') out.push_back(text[i]);
-    return out;
-}
-
 class PieceFinder {
 public:
-    PieceFinder(MimeTree& tree, std::string_view source) : tree_(tree), source_(source) {
-        for (auto const& body : tree.bodies) by_id_.emplace(body.id, &body);
-    }
+    PieceFinder(MimeTree& tree, std::string_view source) : tree_(tree), source_(source) {}
 
     void walk(TreeNode const& node) {
         for (auto const& child : node.children) walk(*child);
         if (node.attachment_id.empty() || !node.has_range || node.size < bytes_min) return;
         std::string_view const slice = source_.substr(node.begin, node.end - node.begin);
-        StoredBody const& body = *by_id_.at(node.attachment_id);
-        bool const same = slice == body.encoded;
-        if (!same && slice != bare_lf(body.encoded)) return;
+        // All of its line ends alike: as stored, or each without its CR.
+        bool const bare = node.text.bare;
+        if (bare && slice.contains("\r\n")) return;
         literal(node.begin);
-        tree_.pieces.push_back({.attachment = body.id, .bytes = slice.size(), .bare_lf = !same});
+        tree_.pieces.push_back({.attachment = node.attachment_id, .bytes = slice.size(), .bare_lf = bare});
         at_ = node.end;
     }
 
@@ -176,7 +185,6 @@ private:
 
     MimeTree& tree_;
     std::string_view source_;
-    std::unordered_map<std::string_view, StoredBody const*> by_id_;
     std::size_t at_ = 0;
 };
 
@@ -197,8 +205,6 @@ std::uint64_t tree_size(TreeNode const& root) {
 }
 
 void find_pieces(MimeTree& tree, std::string_view source) {
-    std::unordered_map<std::string_view, StoredBody const*> by_id;
-    for (auto const& body : tree.bodies) by_id.emplace(body.id, &body);
     std::size_t at = 0;
     bool same = true;
     auto compare = [&](std::string_view text) {
@@ -211,7 +217,12 @@ void find_pieces(MimeTree& tree, std::string_view source) {
         [&](TreeNode const& node) {
             if (node.attachment_id.empty()) emitter.pend(node.body);
         },
-        [&](TreeNode const& node) { compare(by_id.at(node.attachment_id)->encoded); });
+        [&](TreeNode const& node) {
+            if (node.text.raw.data() == source.data() + at && !node.text.bare)
+                at += node.text.raw.size();  // it is this very piece of the source
+            else
+                node.text.for_each(compare);
+        });
     tree.exact = same && at == source.size();
     if (tree.exact) return;
     PieceFinder finder(tree, source);

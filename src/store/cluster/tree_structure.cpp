@@ -91,6 +91,20 @@ void append_extension(Array& out, Document const& parsed) {
     out.push_back(text_or_null(parsed.text("content-location")));
 }
 
+constexpr std::size_t value_bytes_max = 880;  // of a searchable header
+
+// Cut to 880 octets, then four characters (UTF-16 code units) fewer (§11.2).
+std::string shortened(std::string_view value) {
+    std::string out = mime::to_valid_utf8(value.substr(0, value_bytes_max));
+    for (int units = 4; units > 0 && !out.empty();) {
+        std::size_t at = out.size() - 1;
+        while (at > 0 && (static_cast<unsigned char>(out[at]) & 0xC0) == 0x80) --at;
+        units -= out.size() - at == 4 ? 2 : 1;
+        out.resize(at);
+    }
+    return out;
+}
+
 }  // namespace
 
 bson::Array envelope_array(TreeNode const& message) {
@@ -146,7 +160,6 @@ bson::Array searchable_headers(TreeNode const& message) {
     constexpr std::array<std::string_view, 11> wanted{"to",           "cc",      "bcc",         "subject",
                                                       "from",         "sender",  "reply-to",    "message-id",
                                                       "thread-index", "list-id", "delivered-to"};
-    constexpr std::size_t value_bytes_max = 880;
     Array out;
     for (auto const& line : message.header) {
         auto const colon = line.find(':');
@@ -154,14 +167,14 @@ bson::Array searchable_headers(TreeNode const& message) {
         std::string key = to_lower(trim(std::string_view(line).substr(0, colon)));
         if (std::ranges::find(wanted, key) == wanted.end()) continue;
         std::string value = mime::fold_case(
-            mime::decode_words(mime::unfold(mime::to_valid_utf8(std::string_view(line).substr(colon + 1)))));
+            mime::decode_words(collapse_folding(trim(mime::to_valid_utf8(std::string_view(line).substr(colon + 1))))));
         if (key == "list-id") {
             auto const open = value.find('<');
             auto const close = value.find('>', open == std::string::npos ? 0 : open);
             if (open != std::string::npos && close != std::string::npos)
                 value = value.substr(open + 1, close - open - 1);
         }
-        if (value.size() >= value_bytes_max) value = mime::to_valid_utf8(value.substr(0, value_bytes_max - 4));
+        if (value.size() >= value_bytes_max) value = shortened(value);
         out.emplace_back(Document{{"key", std::move(key)}, {"value", std::move(value)}});
     }
     return out;
