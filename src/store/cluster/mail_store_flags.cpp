@@ -19,7 +19,7 @@ using bson::Document;
 constexpr std::size_t uids_per_filter = 1'000;
 constexpr std::size_t single_writes_max = 16;   // by _id, which the driver can repeat; more go by UID, many at once
 constexpr std::size_t mailbox_flags_max = 100;  // storage.md §4.1
-constexpr int attempts_max = 8;
+constexpr int attempts_max = 12;
 constexpr std::chrono::milliseconds retry_pause{20};
 
 using Targets = std::vector<Row>;  // ascending by UID

@@ -1,5 +1,8 @@
 // Messages are copied and moved to other mailboxes.
 #include <algorithm>
+#include <chrono>
+#include <thread>
+#include <utility>
 
 #include "store/cluster/journal_entries.hpp"
 #include "store/cluster/mail_store.hpp"
@@ -13,7 +16,8 @@ using bson::Array;
 using bson::Date;
 using bson::Document;
 
-constexpr int attempts_max = 8;
+constexpr int attempts_max = 12;
+constexpr std::chrono::milliseconds retry_pause{10};
 
 // Several mailboxes' locks, in the order of their ids.
 class Locked {
@@ -85,6 +89,8 @@ Result<Copied> ClusterMailStore::transfer(MailboxId from_id, UidSet const& uids,
             if (auto done = transfer_batch(*from, some, *to, moving, copied); !done) {
                 from->stale();  // something may have been written all the same
                 to->stale();
+                announce(target_info);
+                if (moving && from != to) announce(source_info);
                 return std::unexpected(done.error());
             }
         }
@@ -101,15 +107,15 @@ Result<void> ClusterMailStore::transfer_batch(OpenMailbox& from, std::vector<Uid
     if (messages.empty()) return {};
     MALLARD_TRY_ASSIGN(auto copies, insert_copies(messages, to, moving));
     std::vector<Document> entries;
-    if (moving) MALLARD_TRY(remove_moved(from, messages, to, copies, entries));
+    auto const removed = moving ? remove_moved(from, messages, to, copies, entries) : Result<void>();
     for (std::size_t i = 0; i < messages.size(); ++i) {
         copied.source.add(static_cast<Uid>(messages[i].integer("uid")));
         copied.target.add(static_cast<Uid>(copies[i].integer("uid")));
         entries.push_back(exists_entry(copies[i], junk_change(messages[i], copies[i])));
     }
-    // What was done is done: without its entries others notice later.
+    // What was done is done, also where the rest failed: without its entries others notice later.
     (void)write_journal(std::move(entries));
-    return {};
+    return removed;
 }
 
 // The messages leave, each in the state that its copy has.
@@ -121,6 +127,9 @@ Result<void> ClusterMailStore::remove_moved(OpenMailbox& from, std::vector<Docum
         MALLARD_TRY_ASSIGN(auto const removed, remove(from, std::move(sources), entries));
         if (removed.by_us) (void)count_references(removed.messages, -1);  // too high does no harm
         if (removed.left.empty()) return {};
+        // Who changes flags of what has gone tries until the journal tells so, and with it changes what is left.
+        (void)write_journal(std::exchange(entries, {}));
+        std::this_thread::sleep_for(retry_pause * attempt);
         std::vector<Uid> uids;
         for (auto const& message : removed.left) uids.push_back(static_cast<Uid>(message.integer("uid")));
         MALLARD_TRY_ASSIGN(sources, documents_of(from.id, uids));
