@@ -22,6 +22,10 @@
 
 namespace mallard::store::cluster {
 
+inline std::uint16_t port_of_url(std::string const& url) {
+    return static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
+}
+
 class BreakingProxy {
 public:
     enum class Point { before_request, before_reply };

@@ -21,11 +21,6 @@ using Point = BreakingProxy::Point;
 
 constexpr unsigned requests_max = 60;  // of one operation: more would be an endless loop
 
-std::uint16_t port_in(std::string const& url) {
-    auto const at = url.rfind(':');
-    return static_cast<std::uint16_t>(std::stoi(url.substr(at + 1)));
-}
-
 // The same database through the proxy. Asked directly: a replica set would name its own port.
 std::string proxied(std::string const& url, std::uint16_t port, std::string const& options) {
     auto const colon = url.rfind(':'), slash = url.find('/', colon), question = url.find('?', colon);
@@ -57,7 +52,7 @@ protected:
     void SetUp() override {
         if (!have_servers()) GTEST_SKIP() << no_servers;
         url_ = url_of_database(test_mongo_url(), "mallard_fault_" + random_hex(6));
-        proxy_ = std::make_unique<BreakingProxy>(port_in(test_mongo_url()));
+        proxy_ = std::make_unique<BreakingProxy>(port_of_url(test_mongo_url()));
         redis_ = std::move(*RedisClient::open(test_redis_url()));
         mongo_ = open_client({.url = url_});
         for (auto const& [collection, index] : std::map<std::string, IndexDefinition>{

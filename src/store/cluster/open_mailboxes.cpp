@@ -11,7 +11,7 @@ namespace {
 using bson::Document;
 
 constexpr TimeMs in_flight_ms = 60'000;    // longer takes no change between its modseq and its write
-constexpr ModSeq load_overlap = 64;        // modseqs below the newest that may be in flight when a mailbox is loaded
+constexpr ModSeq load_overlap = 64;        // modseqs that may be in flight where the journal does not say since when
 constexpr TimeMs uid_missing_ms = 10'000;  // so long a message may take from its UID to being there
 constexpr TimeMs unused_ms = 15 * 60'000;
 constexpr std::size_t boxes_max = 20'000;
@@ -26,6 +26,13 @@ ModSeq modseq_of(Document const& document, std::string_view key) {
 }
 
 FindOptions journal_options() { return {.projection = {{"command", 1}, {"uid", 1}, {"modseq", 1}}}; }
+
+void forget_below(UidSet& uids, Uid first) {
+    UidSet kept;
+    for (auto const& range : uids.ranges())
+        if (range.last >= first) kept.add(std::max(range.first, first), range.last);
+    uids = std::move(kept);
+}
 
 void note_keywords(OpenMailbox& box, Document const& mailbox) {
     box.keywords.clear();
@@ -151,7 +158,7 @@ void OpenMailbox::decide(Uid uid_next, TimeMs now, IndexDelta& delta) {
         ++tail;
         while (!met_uids.empty() && met_uids.front().uid_next <= tail) met_uids.pop_front();
     }
-    gone = {};
+    forget_below(gone, tail);  // of higher ones the journal may have told already
 }
 
 std::shared_ptr<OpenMailbox> OpenMailboxes::get(MailboxId id) {
@@ -245,21 +252,39 @@ Result<void> OpenMailboxes::catch_up(OpenMailbox& box, Document const& mailbox) 
     return {};
 }
 
+// Modseqs were taken in their order: below one that the journal told of a while ago none is in flight any more, however
+// many have been taken since.
+Result<void> OpenMailboxes::find_floor(OpenMailbox& box) const {
+    box.floor = 1;  // a mailbox's first
+    if (box.settled()) return {};
+    std::vector<ModSeq> told;
+    bool long_ago = false;
+    MALLARD_TRY(mongo_.find_each(Db::main, "journal", {{"mailbox", box.id}},
+                                 {.projection = {{"modseq", 1}, {"created", 1}}, .sort = {{"modseq", -1}}},
+                                 [&](Document entry) {
+                                     told.push_back(modseq_of(entry, "modseq"));
+                                     long_ago = clock_.now() - entry.date("created").value_or(0) > in_flight_ms;
+                                     return !long_ago;
+                                 }));
+    ModSeq const oldest = told.empty() ? box.newest : told.back();
+    if (long_ago)
+        box.floor = std::max(box.floor, oldest);
+    else if (oldest > load_overlap)
+        box.floor = std::max(box.floor, oldest - load_overlap);
+    for (ModSeq const modseq : told) box.note(modseq);
+    return {};
+}
+
 Result<void> OpenMailboxes::load(OpenMailbox& box, Document const& mailbox) const {
     MailboxIndex empty;
     IndexDelta delta;
     ModSeq const newest = modseq_of(mailbox, "modifyIndex");
-    box.floor = std::max<ModSeq>(1, newest > load_overlap ? newest - load_overlap : 0);  // 1: a mailbox's first
+    box.index = nullptr;  // of what fails from here on nothing counts
     box.newest = newest;
     box.found.clear();
     box.met.clear();
     box.met.push_back({newest, clock_.now()});
-    if (!box.settled())
-        MALLARD_TRY(
-            mongo_.find_each(Db::main, "journal", above(box.id, box.floor), journal_options(), [&](Document entry) {
-                box.note(modseq_of(entry, "modseq"));
-                return true;
-            }));
+    MALLARD_TRY(find_floor(box));
     MALLARD_TRY(mongo_.find_each(Db::main, "messages", {{"mailbox", box.id}},
                                  {.projection = row_projection(), .sort = {{"uid", 1}}}, [&](Document message) {
                                      Row const row = row_of(message, empty);
@@ -336,9 +361,11 @@ Result<void> OpenMailboxes::update(OpenMailbox& box, Document const& mailbox) co
     box.index = std::move(next);
     if (!unseen) return {};
     // A change without a trace: there was none, or its journal entry was lost. Then only counting tells.
-    MALLARD_TRY_ASSIGN(auto const count, mongo_.count(Db::main, "messages", {{"mailbox", box.id}}));
-    if (count != static_cast<std::int64_t>(box.index->size() + box.withheld.size())) return load(box, mailbox);
-    return {};
+    auto const count = mongo_.count(Db::main, "messages", {{"mailbox", box.id}});
+    if (count && *count == static_cast<std::int64_t>(box.index->size() + box.withheld.size())) return {};
+    box.index = nullptr;  // also if nobody could count: whoever looks next reads it anew
+    MALLARD_TRY(count);
+    return load(box, mailbox);
 }
 
 }  // namespace mallard::store::cluster

@@ -3,8 +3,7 @@
 //
 // - An index is used without a look at the database as long as the watch of its user has not moved since before the
 //   last look, for index_age_max at most.
-// - A change takes its modseq first and is written a moment later; another process may see the modseq before the
-// change.
+// - A change takes its modseq first and is written a moment later; another process may see the modseq before it.
 //   So an update reads again all changes above `floor`, and the floor rises only over modseqs that were found in the
 //   journal, which is written last, or that were met more than a minute ago: whoever took them is dead.
 // - So with UIDs: while a lower one may still be on its way, a new message is withheld; sequence numbers only grow at
@@ -99,6 +98,7 @@ public:
     void note_owner(MailboxId id, UserId user) const;
 
 private:
+    Result<void> find_floor(OpenMailbox& box) const;
     Result<void> load(OpenMailbox& box, bson::Document const& mailbox) const;
     Result<void> update(OpenMailbox& box, bson::Document const& mailbox) const;
     bool expire(OpenMailbox& box) const;

@@ -1,0 +1,88 @@
+// That no message stays unseen by a process, whatever happens between the requests of its looks.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <utility>
+
+#include "store/cluster/breaking_proxy.hpp"
+#include "store/cluster/mail_backend.hpp"
+
+namespace mallard::store::cluster {
+namespace {
+
+using bson::Document;
+
+// A process whose requests a test can meddle with: at each, `meddle` is called first.
+class OpenMailboxesTest : public ClusterMail {
+protected:
+    void SetUp() override {
+        ClusterMail::SetUp();
+        if (IsSkipped()) return;
+        proxy = std::make_unique<BreakingProxy>(port_of_url(test_mongo_url()));
+        auto const database = backend->mongo().database(Db::main);
+        mongo = std::move(*MongoClient::open({.url = "mongodb://127.0.0.1:" + std::to_string(proxy->port()) + "/" +
+                                                     database + "?directConnection=true&serverSelectionTimeoutMS=2000",
+                                              .retry_for = std::chrono::milliseconds(0)}));
+        mongo->observe([this](MongoClient::Observed const& request) {
+            if (meddle) meddle(request);
+        });
+        store = std::make_unique<ClusterMailStore>(*mongo, backend->redis(), backend->events(), nullptr,
+                                                   backend->clock());  // hears nothing: looks each time
+    }
+    MailStore& other() { return backend->mail(); }
+
+    // As a process that has taken a modseq, and a UID, and is not done yet.
+    void take(MailboxId box, int uids, int modseqs) {
+        Document const taken{{"$inc", Document{{"uidNext", uids}, {"modifyIndex", modseqs}}}};
+        ASSERT_TRUE(
+            backend->mongo().find_and_modify(Db::main, "mailboxes", {.filter = {{"_id", box}}, .update = taken}));
+    }
+    std::vector<Uid> uids_of(MailboxId box) {
+        std::vector<Uid> out;
+        auto const index = store->snapshot(box);
+        EXPECT_TRUE(index) << index.error().context;
+        for (std::uint32_t n = 0; index && n < (*index)->size(); ++n) out.push_back((*index)->row(n).uid);
+        return out;
+    }
+
+    std::unique_ptr<BreakingProxy> proxy;
+    std::unique_ptr<MongoClient> mongo;
+    std::unique_ptr<ClusterMailStore> store;
+    std::function<void(MongoClient::Observed const&)> meddle;
+};
+
+TEST_F(OpenMailboxesTest, ShowsAMessageThatWasOnItsWayWhileManyChangesWereMade) {
+    auto const box = make_mailbox("INBOX").id;
+    take(box, 1, 1);  // UID 1, modseq 2
+    auto const second = append(other(), box, "A: 2\r\n\r\n");
+    ASSERT_TRUE(second);
+    take(box, 0, 100);
+    EXPECT_EQ(uids_of(box), (std::vector<Uid>{2}));
+    Document late = one("messages", {{"_id", second->id}});
+    late.set("_id", ObjectId::generate());
+    late.set("uid", 1);
+    late.set("modseq", 2);
+    ASSERT_TRUE(backend->mongo().insert(Db::main, "messages", late));
+    EXPECT_EQ(uids_of(box), (std::vector<Uid>{1, 2}));
+}
+
+TEST_F(OpenMailboxesTest, RemembersThatAUidIsGoneWhichItHasYetToMeet) {
+    auto const box = make_mailbox("INBOX").id;
+    ASSERT_TRUE(append(other(), box, "A: 1\r\n\r\n"));
+    EXPECT_EQ(uids_of(box), (std::vector<Uid>{1}));
+    take(box, 0, 1);
+    bool done = false;
+    meddle = [&](auto const& request) {
+        if (request.collection != "journal" || std::exchange(done, true)) return;
+        ASSERT_TRUE(append(other(), box, "A: 2\r\n\r\n"));
+        ASSERT_TRUE(other().expunge(box, {{2, 2}}, false));
+    };
+    EXPECT_EQ(uids_of(box), (std::vector<Uid>{1}));
+    EXPECT_TRUE(done);
+    meddle = {};
+    ASSERT_TRUE(append(other(), box, "A: 3\r\n\r\n"));
+    EXPECT_EQ(uids_of(box), (std::vector<Uid>{1, 3}));
+}
+
+}  // namespace
+}  // namespace mallard::store::cluster
