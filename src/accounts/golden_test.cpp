@@ -116,5 +116,32 @@ TEST_F(GoldenAccounts, WriteTheLogOfLogins) {  // §3.6
     EXPECT_TRUE((*rows)[0].find("ip")->is_null());
 }
 
+TEST_F(GoldenAccounts, NameTheirSharedKeysAsWildDuckDoes) {  // §14, §15.2
+    auto const user = add({.username = "ada", .password = "secret", .indexing_feature = true});
+    auto& state = backend.state;
+    EXPECT_EQ(*state.members("feature:indexing"), std::vector{user.id.hex()});
+    ASSERT_TRUE(backend.accounts.update(user.id, {.indexing_feature = false}));
+    EXPECT_TRUE(state.members("feature:indexing")->empty());
+
+    EXPECT_FALSE(backend.log_in("ada", "wrong"));
+    EXPECT_FALSE(backend.log_in("No.Body", "wrong"));
+    for (std::string const& name : {user.id.hex(), std::string("nobody")}) {
+        auto const failures = state.count("auth_user:" + name, 0, 12, std::chrono::seconds(120));
+        EXPECT_EQ(failures->value, 1) << name;
+        EXPECT_EQ(failures->resets, std::chrono::seconds(120)) << name;
+    }
+    EXPECT_TRUE(backend.log_in("ada", "secret"));
+    EXPECT_EQ(state.count("auth_user:" + user.id.hex(), 0, 12, std::chrono::seconds(120))->value, 0);
+
+    for (char const* kind : {"iup", "idw", "pdw"}) {
+        ASSERT_TRUE(backend.accounts.use_allowance(user, kind, 1'000));
+        auto const used = state.count(kind + (":" + user.id.hex()), 0, 1'000'000, std::chrono::hours(24));
+        EXPECT_EQ(used->value, 1'000) << kind;
+        EXPECT_EQ(used->resets, std::chrono::hours(24)) << kind;
+    }
+    ASSERT_TRUE(backend.accounts.session_opened(user.id, "imap"));
+    EXPECT_EQ(*state.hash("lim:imap"), (store::SharedState::Hash{{user.id.hex(), "1"}}));
+}
+
 }  // namespace
 }  // namespace mallard::accounts

@@ -124,6 +124,7 @@ TEST(MimeTree, WritesTheWorkedExample) {  // storage.md §11.9
 
 TEST(MimeTree, RebuildsAndCountsAsTheTableSays) {  // storage.md §9.4
     std::string const multipart = "Content-Type: multipart/mixed; boundary=B\r\n\r\n";
+    std::string const inner = "Content-Type: multipart/mixed; boundary=I\r\n\r\n";
     struct {
         std::string source, rebuilt;
         std::uint64_t less;  // than the rebuild, in WildDuck's size
@@ -138,6 +139,12 @@ TEST(MimeTree, RebuildsAndCountsAsTheTableSays) {  // storage.md §9.4
         {multipart + "--B\r\n\r\nx\r\n--B--\r\n", multipart + "--B\r\n\r\n\r\nx\r\n--B--\r\n", 0},
         {multipart + "--B\r\nC: d\r\n\r\nx\r\n--B--", multipart + "--B\r\nC: d\r\n\r\nx\r\n--B--\r\n", 0},
         {multipart + "--B\r\nC: d\r\n\r\n\r\n--B--\r\n", multipart + "--B\r\nC: d\r\n\r\n\r\n--B--\r\n", 2},
+        {multipart + "--B\r\nC: d\r\n\r\n--B--\r\n", multipart + "--B\r\nC: d\r\n\r\n\r\n--B--\r\n", 2},
+        {multipart + "text\r\n\r\n--B\r\nC: d\r\n\r\nx\r\n--B--\r\n",
+         multipart + "text\r\n\r\n--B\r\nC: d\r\n\r\nx\r\n--B--\r\n", 0},
+        {multipart + "--B\r\n" + inner + "--I\r\nC: d\r\n\r\nx\r\n--I--\r\n--B--\r\n",
+         multipart + "--B\r\n" + inner + "--I\r\nC: d\r\n\r\nx\r\n--I--\r\n\r\n--B--\r\n", 0},
+        {multipart + "--B\r\nC: d\r\n\r\nx\r\n", multipart + "--B\r\nC: d\r\n\r\nx\r\n\r\n--B--\r\n", 0},
     };
     for (auto const& row : rows) {
         auto const tree = make_tree(row.source);
@@ -146,6 +153,17 @@ TEST(MimeTree, RebuildsAndCountsAsTheTableSays) {  // storage.md §9.4
         EXPECT_EQ(tree.exact, row.source == row.rebuilt) << row.source;
         EXPECT_EQ(read_back(tree), row.source);
     }
+}
+
+TEST(MimeTree, MeetsNoBoundaryThatIsNotAscii) {  // storage.md §9.1
+    std::string const source =
+        "Content-Type: multipart/mixed; boundary=\"\xC3\xA4\"\r\n\r\n--\xC3\xA4\r\n\r\nx\r\n--\xC3\xA4--\r\n";
+    auto const tree = make_tree(source);
+    auto const document = tree.document();
+    EXPECT_EQ(document.text("multipart"), "mixed");
+    EXPECT_EQ(document.text("boundary"), "\xC3\xA4");
+    EXPECT_EQ(document.find("childNodes"), nullptr);
+    EXPECT_EQ(read_back(tree), source);
 }
 
 TEST(MimeTree, GivesBackEveryMessageOfTheCorpus) {
