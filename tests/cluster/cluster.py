@@ -3,22 +3,29 @@
     with Cluster(nodes=2) as cluster:
         cluster.add_user("ann@example.com", "secret")
         cluster.nodes[1].kill()
+
+Or one server of several processes under its supervisor: Cluster(workers=3).
 """
 
 import pathlib
 import shutil
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / folder) for folder in ("support", "model", "mongo", "crash")]
 import servers  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
 from mallard_server import MallardServer  # noqa: E402
+from worker_processes import metric, workers  # noqa: E402
+
+START_SECONDS_MAX = 45
 
 
 class Cluster:
-    def __init__(self, nodes=2, proxied=False, kind=None, settings=None):
+    def __init__(self, nodes=1, workers=0, proxied=False, kind=None):
+        self.workers = workers
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mallard-cluster-"))
         self.proxies = []
         self.mongo = servers.mongo(self.folder, kind)
@@ -30,7 +37,7 @@ class Cluster:
         # All by one URL: where the database's updates are not atomic, it names the lock that the processes share.
         mongo_port, redis_port = (p.port for p in self.proxies) if proxied else (None, None)
         self.nodes = [MallardServer({"store": "mongodb", "dbs.mongo": self.mongo.url(mongo_port),
-                                     "dbs.redis": self.redis.url(redis_port), **(settings or {})},
+                                     "dbs.redis": self.redis.url(redis_port), **({"processes": workers} if workers else {})},
                                     data=self.folder / f"node{n}") for n in range(nodes)]
         for node in self.nodes:
             node.token_path = self.nodes[0].token_path  # made by the first that finds none in the database
@@ -47,6 +54,8 @@ class Cluster:
         try:
             for node in self.nodes:
                 node.start()
+            if self.workers:
+                self.wait_for_workers()
         except BaseException:
             self.close()
             raise
@@ -54,6 +63,15 @@ class Cluster:
 
     def __exit__(self, kind, *_):
         self.close()
+
+    def wait_for_workers(self, without=None):
+        """All of the one server's serve; that one, which was killed, is no longer among them."""
+        end = time.monotonic() + START_SECONDS_MAX
+        server = self.nodes[0]
+        while len(pids := workers(server).values()) != self.workers or without in pids or \
+                metric(server, "mallard_workers") != self.workers:
+            assert time.monotonic() < end, f"there are not {self.workers} workers after {START_SECONDS_MAX} s"
+            time.sleep(0.02)
 
     def close(self):
         for node in self.nodes:

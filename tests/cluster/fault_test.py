@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
-"""Two processes on one database under load, while one of them, the database, Redis or the network fails.
+"""Several processes on one database under load, while one of them, the database, Redis or the network fails.
 
     fault_test.py [--seed N] [--seconds 4] [--faults process,database,redis,cuts,pause] [--on ferretdb|secantusdb|mongod]
+    fault_test.py --workers 3 [--faults workers,database,redis] …
 
-While threads deliver, append, change flags, move, copy and expunge through both processes, the fault comes and goes. All
-that clients are told meanwhile is a temporary error; afterwards each of them gets on by itself. Then every acknowledged
-message is there once and byte-identical, acknowledged changes have happened, no UID stands for two messages, both processes
+Two servers, or with --workers one of so many processes under its supervisor. While threads deliver (LMTP), append, change
+flags, move, copy and expunge (IMAP), and upload, change, move and remove (REST) through all of them, the fault comes and
+goes. All that clients are told meanwhile is a temporary error; afterwards each of them gets on by itself. Then every acknowledged
+message is there once and byte-identical, acknowledged changes have happened, no UID stands for two messages, all processes
 show the same, and `mallard check` finds nothing once it has repaired the counters.
 """
 
 import argparse
+import http.client
+import os
 import random
 import re
+import signal
 import smtplib
 import sys
 import threading
@@ -22,11 +27,13 @@ from cluster import Cluster
 from crash_test import Ledger, fetch_all
 from fault_proxy import DIRECTIONS
 from imap_session import ImapSession, parse_fetch, parse_set
+from mallard_server import ApiError
 from wire import Wire
+from worker_processes import owner_of, workers
 
 USER, PASSWORD = "crash@example.com", "secret-crash"
 MAILBOXES = ("INBOX", "Copies", "Moved")
-RECOVERY_SECONDS_MAX = 45  # a lock that died with its holder runs out after 30
+RECOVERY_SECONDS_MAX = 60  # a lock that died with its holder runs out after 30, and then all want it
 WITHHELD_SECONDS_MAX = 20  # by decision 0020: 10
 
 
@@ -41,6 +48,11 @@ def temporary(status, text):
             f"NO {text}: not a temporary error"
         raise Broken(text)
     return text
+
+
+def processes(node):
+    """The pids of those of its processes that serve."""
+    return set(workers(node).values()) or {node.process.pid}
 
 
 class Worker(threading.Thread):
@@ -59,7 +71,7 @@ class Worker(threading.Thread):
         while not self.load.stop.is_set() and self.failure is None:
             try:
                 self.work()
-            except (Broken, OSError, smtplib.SMTPException) as error:
+            except (Broken, OSError, smtplib.SMTPException, http.client.HTTPException) as error:
                 self.interrupted += 1
                 if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500:
                     self.failure = f"{self.name}: {error}"
@@ -84,7 +96,9 @@ class Worker(threading.Thread):
 
     def deliver(self):
         with smtplib.LMTP("127.0.0.1", self.node.lmtp_port, timeout=60) as lmtp:
-            while self.going_on():
+            for _ in range(20):
+                if not self.going_on():
+                    return
                 number, body = self.ledger.message(self.random, self.random.random() < 0.03)
                 try:
                     lmtp.sendmail("s@example.com", [USER], body)
@@ -102,12 +116,65 @@ class Worker(threading.Thread):
             number, body = self.ledger.message(self.random, False)
             status, text, _ = session.append("INBOX", body)
             temporary(status, text)
-            uid = int(re.search(r"APPENDUID \d+ (\d+)", text).group(1))
-            with self.ledger.lock:
-                self.ledger.stored.add(number)
-                known = self.ledger.uids.setdefault(("INBOX", uid), number)
-            assert known == number, f"UID {uid} used twice"
+            self.load.stored_as(number, int(re.search(r"APPENDUID \d+ (\d+)", text).group(1)))
             self.acknowledged += 1
+
+    def rest(self):
+        """Each request on a connection of its own, so that any process may answer it."""
+        while self.going_on():
+            action = self.random.choice(["upload", "update", "move", "remove", "list"])
+            if action in ("upload", "list"):
+                done = getattr(self, "rest_" + action)()
+            else:
+                uids = self.load.known_uids()
+                done = uids and getattr(self, "rest_" + action)(self.random.choice(uids))
+            if done:
+                self.acknowledged += 1
+
+    def ask(self, method, path, body=None, **how):
+        """The reply of the INBOX's resource; None: this process does not know the message (yet, or any more)."""
+        self.doing = f"{method} {path}"
+        try:
+            return self.node.api(method, f"/users/{self.node.user_id(USER)}/mailboxes/{self.load.ids['INBOX']}/{path}", body, **how)
+        except ApiError as error:
+            assert error.status in (404, 503), f"{error}: not a temporary error"
+            if error.status == 404:
+                return None
+            raise Broken(error.body) from None
+
+    def rest_upload(self):
+        number, body = self.ledger.message(self.random, False)
+        reply = self.ask("POST", "messages", body, content_type="message/rfc822")
+        self.load.stored_as(number, reply["message"]["id"])
+        return True
+
+    def rest_list(self):
+        ids = [message["id"] for message in self.ask("GET", "messages?limit=100")["results"]]
+        assert len(set(ids)) == len(ids), f"a list with a message twice: {ids}"
+        return True
+
+    def rest_update(self, uid):
+        if not (reply := self.ask("PUT", f"messages/{uid}", {"flagged": True})):
+            return False
+        assert reply["updated"] == 1, reply
+        with self.ledger.lock:
+            self.ledger.flagged[uid] = True
+        return True
+
+    def rest_move(self, uid):
+        if not self.load.take([uid], "move"):
+            return False
+        if not (reply := self.ask("PUT", f"messages/{uid}", {"moveTo": self.load.ids["Moved"]})):
+            return False
+        self.load.moved_as(dict(reply["id"]))
+        return bool(reply["id"])
+
+    def rest_remove(self, uid):
+        if not self.load.take([uid], "remove") or not self.ask("DELETE", f"messages/{uid}"):
+            return False
+        with self.ledger.lock:
+            self.ledger.gone.add(uid)
+        return True
 
     def change(self):
         session = self.session()
@@ -151,12 +218,7 @@ class Worker(threading.Thread):
     def move(self, session, some):
         reply, untagged = self.command(session, f"UID MOVE {','.join(map(str, some))} Moved")
         everything = reply + " ".join(r.decode("latin-1") for r in untagged)
-        with self.ledger.lock:
-            for old, new in self.copied(some, everything).items():
-                number = self.ledger.uids[("INBOX", old)]
-                self.load.in_doubt.discard(number)
-                self.load.moved[new] = number
-                self.ledger.gone.add(old)
+        self.load.moved_as(self.copied(some, everything))
 
     def expunge(self, session, some):
         text = ",".join(map(str, some))
@@ -167,11 +229,13 @@ class Worker(threading.Thread):
 
 
 class Load:
-    WORK = ("deliver", "append", "change", "change")
+    WORK = ("deliver", "append", "change", "change", "rest")
 
     def __init__(self, cluster, rng):
         self.cluster, self.random = cluster, rng
         self.ledger = Ledger()
+        server = cluster.nodes[0]
+        self.ids = {box["path"]: box["id"] for box in server.api("GET", f"/users/{server.user_id(USER)}/mailboxes")["results"]}
         self.in_doubt = set()  # numbers whose move is not acknowledged: in INBOX or in Moved
         self.moved = {}        # uid of Moved -> number, acknowledged
         self.taken = set()     # uids of INBOX that someone moves or expunges
@@ -182,6 +246,21 @@ class Load:
         with self.ledger.lock:
             return [uid for (mailbox, uid), _ in self.ledger.uids.items()
                     if mailbox == "INBOX" and uid not in self.taken]
+
+    def stored_as(self, number, uid):
+        with self.ledger.lock:
+            self.ledger.stored.add(number)
+            known = self.ledger.uids.setdefault(("INBOX", uid), number)
+        assert known == number, f"UID {uid} used twice"
+
+    def moved_as(self, uids):
+        """From INBOX to Moved, acknowledged: {old UID: new UID}."""
+        with self.ledger.lock:
+            for old, new in uids.items():
+                number = self.ledger.uids[("INBOX", old)]
+                self.in_doubt.discard(number)
+                self.moved[new] = number
+                self.ledger.gone.add(old)
 
     def take(self, some, action):
         """Those of them that are no one's yet. From here on they may or may not be in INBOX."""
@@ -199,7 +278,7 @@ class Load:
     def start(self):
         self.stop = threading.Event()
         self.workers = [Worker(self, node, name, self.random.random())
-                        for node in self.cluster.nodes for name in self.WORK]
+                        for node in self.cluster.nodes for name in self.WORK * (2 if self.cluster.workers else 1)]
         for worker in self.workers:
             worker.start()
 
@@ -254,13 +333,21 @@ class Load:
                     raise
                 time.sleep(0.5)
 
-    def compare(self):
-        sights = []
+    def sessions(self):
+        """One with each process."""
         for node in self.cluster.nodes:
-            session = ImapSession(node.imap_port, USER, PASSWORD)
-            sights.append({mailbox: fetch_all(session, mailbox) for mailbox in MAILBOXES})
-            session.command("LOGOUT")
-            session.close()
+            left = processes(node)
+            while left:
+                session = ImapSession(node.imap_port, USER, PASSWORD)
+                pid = owner_of(node.imap_port, session.socket.getsockname()[1])
+                if pid in left:
+                    left.discard(pid)
+                    yield session
+                session.command("LOGOUT")
+                session.close()
+
+    def compare(self):
+        sights = [{mailbox: fetch_all(session, mailbox) for mailbox in MAILBOXES} for session in self.sessions()]
         self.wait_for_no_connection()
         for mailbox in MAILBOXES:
             first, *others = ({uid: (number, flags) for uid, (number, flags, _) in sight[mailbox].items()}
@@ -312,6 +399,13 @@ class Faults:
         time.sleep(self.random.uniform(0.05, 0.5))
         node.start()
 
+    def workers(self, seconds):
+        """Each of the workers in turn; the supervisor starts another in its place."""
+        for pid in list(workers(self.cluster.nodes[0]).values()):
+            time.sleep(seconds / self.cluster.workers)
+            os.kill(pid, signal.SIGKILL)
+            self.cluster.wait_for_workers(without=pid)
+
     def database(self, seconds):
         time.sleep(seconds / 2)
         self.cluster.mongo.kill()
@@ -357,7 +451,7 @@ class Faults:
 def check(cluster):
     """What the sweeper and the check mend is drift of counters; after it nothing may be left."""
     repaired = cluster.nodes[0].command("check", "--repair")
-    problems = cluster.nodes[1].check()
+    problems = cluster.nodes[-1].check()
     assert not problems, "\n".join(problems)
     return repaired.stdout.strip().splitlines()[-1:]
 
@@ -366,21 +460,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--faults", default="none,process,database,redis,cuts,pause")
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--faults", help="default: all that there are")
     parser.add_argument("--on", choices=cluster_module.servers.MONGO_KINDS)
     options = parser.parse_args()
+    names = options.faults or ("none,workers,database,redis" if options.workers else
+                               "none,process,database,redis,cuts,pause")
     rng = random.Random(options.seed)
     print(f"seed {options.seed}", flush=True)
     try:
-        with Cluster(nodes=2, proxied=True, kind=options.on) as cluster:
-            cluster.add_user(USER, PASSWORD, quota=100_000_000_000)
+        with Cluster(nodes=1 if options.workers else 2, workers=options.workers, proxied=not options.workers,
+                     kind=options.on) as cluster:
+            # Connections of a process that was killed count until the next one that starts takes a login.
+            cluster.add_user(USER, PASSWORD, quota=100_000_000_000, imapMaxConnections=1000)
             session = ImapSession(cluster.nodes[0].imap_port, USER, PASSWORD)
             for mailbox in MAILBOXES[1:]:
                 session.command(f"CREATE {mailbox}")
             session.close()
             load, faults = Load(cluster, rng), Faults(cluster, rng)
             try:
-                for name in options.faults.split(","):
+                for name in names.split(","):
                     load.start()
                     load.wait_for_progress(f"before {name}")
                     getattr(faults, name)(options.seconds)

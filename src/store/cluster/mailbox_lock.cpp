@@ -1,6 +1,5 @@
 #include "store/cluster/mailbox_lock.hpp"
 
-#include <algorithm>
 #include <map>
 #include <mutex>
 #include <string>
@@ -18,7 +17,9 @@ constexpr std::string_view index_key = "mailindex";
 constexpr std::string_view release_channel = "mail-release";
 // WildDuck's are of five minutes. A shorter one holds up less when it dies with its holder, and long work extends it.
 constexpr std::chrono::milliseconds lock_ttl = std::chrono::seconds(30);
-constexpr std::chrono::milliseconds look_again_max{50};  // others publish their release, but a look costs less
+// Others publish their release, but a look costs less. All look equally often, however long they have waited: who comes
+// last must not be the likeliest to get it.
+constexpr std::chrono::milliseconds look_again{10};
 
 // KEYS: lock; ARGV: counter, ttl, our name. The name, which WildDuck ignores, tells a repeated call that the first one
 // succeeded.
@@ -81,7 +82,7 @@ Result<MailboxLock> MailboxLock::take(RedisClient& redis, MailboxId mailbox, std
     std::string const key = std::string(lock_key) + mailbox.hex();
     auto const end = std::chrono::steady_clock::now() + wait;
     std::vector<std::string> const arguments{std::string(index_key), std::to_string(lock_ttl.count()), random_hex(8)};
-    for (std::chrono::milliseconds pause{2};; pause = std::min(pause * 2, look_again_max)) {
+    for (;;) {
         if (auto const index = abandoned().of(key); !index.empty()) {
             MALLARD_TRY(release(redis, key, index));
             abandoned().forget(key, index);
@@ -90,7 +91,7 @@ Result<MailboxLock> MailboxLock::take(RedisClient& redis, MailboxId mailbox, std
         if (taken.kind == RedisReply::Kind::text) return MailboxLock(redis, key, taken.text);
         if (std::chrono::steady_clock::now() >= end)
             return fail(ErrorKind::unavailable, "The mailbox is busy, try again later", "lock " + key + " is held");
-        std::this_thread::sleep_for(pause);
+        std::this_thread::sleep_for(look_again);
     }
 }
 
