@@ -200,10 +200,13 @@ Result<std::int64_t> ClusterMailStore::storage_used(UserId user) const {
     MALLARD_TRY_ASSIGN(auto const found,
                        mongo_.find_one(Db::users, "users", {{"_id", user}}, {.projection = {{"storageUsed", 1}}}));
     if (found) return std::max<std::int64_t>(0, found->integer("storageUsed"));
-    // Nobody counts for who is no user (yet): the messages themselves do (§13).
+    return octets_of(mongo_, user);  // nobody counts for who is no user (yet)
+}
+
+Result<std::int64_t> octets_of(MongoClient const& mongo, ObjectId user) {
     MALLARD_TRY_ASSIGN(
         auto const sums,
-        mongo_.aggregate(
+        mongo.aggregate(
             Db::main, "messages",
             {Document{{"$match", Document{{"user", user}}}},
              Document{{"$group", Document{{"_id", bson::Null{}}, {"used", Document{{"$sum", "$size"}}}}}}}));

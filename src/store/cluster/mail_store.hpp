@@ -147,4 +147,7 @@ private:
     mutable std::atomic<TimeMs> archive_time_ = 0, archive_time_read_at_ = 0;
 };
 
+// Of all messages of a user: what their storage counter should be (§13).
+Result<std::int64_t> octets_of(MongoClient const& mongo, ObjectId user);
+
 }  // namespace mallard::store::cluster
