@@ -83,6 +83,14 @@ def own_store():
             "dbs.redis": own_redis_number(os.environ["MALLARD_TEST_REDIS_URL"])}
 
 
+def memory_kib(pid):
+    """The process's PSS."""
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
 class ApiError(Exception):
     def __init__(self, status, body):
         super().__init__(f"{status}: {body}")
@@ -213,7 +221,4 @@ class MallardServer:
         return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
 
     def memory_kib(self):
-        for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-        return 0
+        return memory_kib(self.process.pid)
