@@ -26,7 +26,11 @@ int main(int argc, char** argv) {
     app.add_option("--seed", options.seed, "first message's number")->capture_default_str();
     app.add_flag("--attachment", options.attachment, "lmtp: --size octets of an attachment that all messages share");
     app.add_flag("--connect-only{false}", options.idle_command, "idle: only connect, do not log in");
-    app.add_option("--hold", options.hold_seconds, "idle: seconds; 0: until a line comes on standard input");
+    app.add_option(
+        "--hold", options.hold_seconds,
+        "idle: seconds; 0: until a line comes on standard input; \"noop\" asks each connection for one first");
+    app.add_option("--first-source", options.first_source, "idle: connect from 127.0.0.N and the following")
+        ->check(CLI::Range(1, 250));
 
     int (*work)(bench::Options const&) = nullptr;
     auto const add = [&](char const* name, char const* what, int (*function)(bench::Options const&)) {

@@ -16,9 +16,10 @@ struct Options {
     std::string user = "bench{}@example.com";  // {} is the user's number
     std::string password = "secret";
     std::string mailbox = "INBOX";
-    bool attachment = false;   // LMTP: the same attachment for all
-    bool idle_command = true;  // idle: log in, SELECT and IDLE
-    double hold_seconds = 0;   // idle: wait for a line on standard input when 0
+    bool attachment = false;    // LMTP: the same attachment for all
+    bool idle_command = true;   // idle: log in, SELECT and IDLE
+    double hold_seconds = 0;    // idle: wait for a line on standard input when 0
+    unsigned first_source = 1;  // idle: of the addresses 127.0.0.N to connect from
     std::uint64_t seed = 0;
 
     std::string name(unsigned number) const;
