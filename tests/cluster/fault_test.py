@@ -10,6 +10,7 @@ show the same, and `mallard check` finds nothing once it has repaired the counte
 """
 
 import argparse
+import http.client
 import random
 import re
 import smtplib
@@ -22,6 +23,7 @@ from cluster import Cluster
 from crash_test import Ledger, fetch_all
 from fault_proxy import DIRECTIONS
 from imap_session import ImapSession, parse_fetch, parse_set
+from mallard_server import ApiError
 from wire import Wire
 
 USER, PASSWORD = "crash@example.com", "secret-crash"
@@ -96,6 +98,18 @@ class Worker(threading.Thread):
                     self.ledger.stored.add(number)
                 self.acknowledged += 1
 
+    def ask(self):
+        """A REST client: its token is good, whatever cannot be reached."""
+        try:
+            self.node.api("GET", f"/users/{self.node.user_id(USER)}")
+        except ApiError as error:
+            assert error.status == 503, f"{error}: not a temporary error"
+            raise Broken(error.body) from None
+        except http.client.HTTPException as error:  # the process died amid its reply
+            raise Broken(error) from None
+        self.acknowledged += 1
+        self.load.stop.wait(0.02)
+
     def append(self):
         session = self.session()
         while self.going_on():
@@ -167,7 +181,7 @@ class Worker(threading.Thread):
 
 
 class Load:
-    WORK = ("deliver", "append", "change", "change")
+    WORK = ("deliver", "append", "change", "change", "ask")
 
     def __init__(self, cluster, rng):
         self.cluster, self.random = cluster, rng
