@@ -30,7 +30,8 @@ struct Accounts::Impl {
     Result<bson::Document> update_user(UserId id, store::Update const& update);
     void forget(UserId id);  // in all caches
 
-    Result<Address> insert_address(Address address);
+    Result<Address> insert_address(Address address);                                   // already_exists: it is taken
+    Result<bson::Document> update_address(AddressId id, store::Update const& update);  // the same
     Result<bool> main_is_lost(UserId user) const;
     Result<Address> with_main(Address address) const;
     Result<void> remember_domain(std::string_view address);
@@ -59,8 +60,8 @@ struct Accounts::Impl {
     LoginCache logins;
 };
 
-// storage.md §16.5: which wildcard forms an address may have.
-Result<void> check_wildcard(std::string_view address, bool main, bool allowed);
+// Whether a normalized address may be added here.
+Result<void> check_address(std::string_view normal, bool main, bool wildcard);
 std::unexpected<Error> address_taken();
 
 // "2 minutes", for messages that say when to come back.

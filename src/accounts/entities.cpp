@@ -255,10 +255,7 @@ Document user_document(UserId id, std::string const& username, NewUser const& us
         {"featureFlags", user.indexing_feature ? Document{{"indexing", true}} : Document{}},
         {"created", Date{now}},
     };
-    if (auto const tags = normal_tags(user.tags); !tags.empty()) {
-        document.set("tags", to_array(tags));
-        document.set("tagsview", to_array(lower_case(tags)));
-    }
+    set_tags(document, user.tags);
     if (!user.from_whitelist.empty()) document.set("fromWhitelist", to_array(user.from_whitelist));
     if (!user.mta_relay.empty()) document.set("mtaRelay", relay_document(user.mta_relay));
     return document;
@@ -290,10 +287,7 @@ Document address_document(Address const& address) {
     document.set("address", address.address);
     document.set("addrview", address.addrview);
     document.set("created", Date{address.created});
-    if (!address.tags.empty()) {
-        document.set("tags", to_array(address.tags));
-        document.set("tagsview", to_array(lower_case(address.tags)));
-    }
+    set_tags(document, address.tags);
     if (!address.meta_data.empty()) document.set("metaData", address.meta_data);
     if (!address.internal_data.empty()) document.set("internalData", address.internal_data);
     if (address.user.is_nil()) {
@@ -321,11 +315,6 @@ Document autoreply_document(Autoreply const& reply) {
     return document;
 }
 
-std::vector<std::string> lower_case(std::vector<std::string> texts) {
-    for (auto& text : texts) text = to_lower(text);
-    return texts;
-}
-
 std::vector<std::string> normal_tags(std::vector<std::string> const& tags) {
     std::vector<std::string> normal;
     for (auto const& tag : tags) {
@@ -335,6 +324,21 @@ std::vector<std::string> normal_tags(std::vector<std::string> const& tags) {
     }
     std::ranges::sort(normal, {}, [](std::string const& tag) { return to_lower(tag); });
     return normal;
+}
+
+void set_tags(Document& document, std::vector<std::string> const& tags) {
+    if (normal_tags(tags).empty()) return;
+    store::Update fields;
+    set_tags(fields, tags);
+    for (auto& [field, value] : fields.set) document.set(field, std::move(value));
+}
+
+void set_tags(store::Update& update, std::vector<std::string> const& tags) {
+    auto const normal = normal_tags(tags);
+    auto view = normal;
+    for (auto& tag : view) tag = to_lower(tag);
+    update.set.emplace_back("tags", to_array(normal));
+    update.set.emplace_back("tagsview", to_array(view));
 }
 
 Array to_array(std::vector<std::string> const& texts) { return {texts.begin(), texts.end()}; }

@@ -33,8 +33,10 @@ bson::Document autoreply_document(Autoreply const& reply);
 
 // Trimmed, without doubles whatever the case, sorted without case (api.md §7).
 std::vector<std::string> normal_tags(std::vector<std::string> const& tags);
+// As normal_tags() with their lower-case view, by which they are found. A new document without tags has neither field.
+void set_tags(bson::Document& document, std::vector<std::string> const& tags);
+void set_tags(store::Update& update, std::vector<std::string> const& tags);
 bson::Array to_array(std::vector<std::string> const& texts);
-std::vector<std::string> lower_case(std::vector<std::string> texts);
 bson::Array to_array(std::vector<Target> const& targets);
 
 }  // namespace mallard::accounts
