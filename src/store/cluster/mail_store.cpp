@@ -200,7 +200,10 @@ Result<std::int64_t> ClusterMailStore::storage_used(UserId user) const {
     MALLARD_TRY_ASSIGN(auto const found,
                        mongo_.find_one(Db::users, "users", {{"_id", user}}, {.projection = {{"storageUsed", 1}}}));
     if (found) return std::max<std::int64_t>(0, found->integer("storageUsed"));
-    // Nobody counts for who is no user (yet): the messages themselves do (§13).
+    return summed_storage(user);  // nobody counts for who is no user (yet) (§13)
+}
+
+Result<std::int64_t> ClusterMailStore::summed_storage(UserId user) const {
     MALLARD_TRY_ASSIGN(
         auto const sums,
         mongo_.aggregate(

@@ -85,6 +85,7 @@ private:
         std::int64_t size = 0;  // WildDuck's
     };
     Result<Stored> store_content(UserId user, NewMessage const& message);
+    Result<std::int64_t> summed_storage(UserId user) const;  // of the messages themselves
     Result<void> restore_message(MailboxInfo const& info, RestoredMessage const& restored);
     Result<void> lead_thread(UserId user, NewMessage const& message);
     void undo_content(Stored const& stored, UserId user);

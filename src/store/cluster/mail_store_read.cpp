@@ -4,6 +4,7 @@
 
 #include "store/cluster/mail_store.hpp"
 #include "store/cluster/message_document.hpp"
+#include "store/cluster/tree_parts.hpp"
 
 namespace mallard::store::cluster {
 
@@ -12,14 +13,6 @@ namespace {
 using bson::Array;
 using bson::Binary;
 using bson::Document;
-
-std::string bare_lf(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i)
-        if (text[i] != '\r' || i + 1 == text.size() || text[i + 1] != '\n') out.push_back(text[i]);
-    return out;
-}
 
 std::string const* digest_of(Document const& message, std::string_view attachment) {
     auto const* tree = message.document("mimeTree");

@@ -170,13 +170,7 @@ Result<void> ClusterMailStore::restore_marks(MailboxId id, Uid uid_next, ModSeq 
 }
 
 Result<void> ClusterMailStore::recount_storage(UserId user) {
-    MALLARD_TRY_ASSIGN(
-        auto const sums,
-        mongo_.aggregate(
-            Db::main, "messages",
-            {Document{{"$match", Document{{"user", user}}}},
-             Document{{"$group", Document{{"_id", bson::Null{}}, {"used", Document{{"$sum", "$size"}}}}}}}));
-    std::int64_t const used = sums.empty() ? 0 : std::max<std::int64_t>(0, sums.front().integer("used"));
+    MALLARD_TRY_ASSIGN(auto const used, summed_storage(user));
     MALLARD_TRY(mongo_.write(
         Db::users, "users",
         {.filter = {{"_id", user}}, .document = {{"$set", Document{{"storageUsed", bson::number(used)}}}}}));

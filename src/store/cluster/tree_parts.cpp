@@ -138,14 +138,6 @@ void walk_rebuild(TreeNode const& node, Emit& emitter, Pend const& pend, Moved c
     emitter.emit({}, false);
 }
 
-std::string bare_lf(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i)
-        if (text[i] != '\r' || i + 1 == text.size() || text[i + 1] != '\n') out.push_back(text[i]);
-    return out;
-}
-
 class PieceFinder {
 public:
     PieceFinder(MimeTree& tree, std::string_view source) : tree_(tree), source_(source) {
@@ -181,6 +173,14 @@ private:
 };
 
 }  // namespace
+
+std::string bare_lf(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i)
+        if (text[i] != '\r' || i + 1 == text.size() || text[i + 1] != '\n') out.push_back(text[i]);
+    return out;
+}
 
 void move_bodies_out(MimeTree& tree, TreeLimits const& limits) { Mover(tree, limits).walk(*tree.root, false); }
 

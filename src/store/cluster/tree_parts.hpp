@@ -1,6 +1,7 @@
 #pragma once
 // Shared by the files that make and read trees: the walk of the rebuild, and what leaves the tree.
 
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -11,6 +12,7 @@ namespace mallard::store::cluster {
 void move_bodies_out(MimeTree& tree, TreeLimits const& limits);  // §10.1
 std::uint64_t tree_size(TreeNode const& root);                   // §9.4, getSize
 void find_pieces(MimeTree& tree, std::string_view source);
+std::string bare_lf(std::string_view text);  // with LF for CRLF
 
 // The rebuild's pending chunk and first flag (§9.4). `write` takes text.
 template <class Write>
