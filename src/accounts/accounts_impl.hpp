@@ -37,7 +37,9 @@ struct Accounts::Impl {
     Result<void> remember_domain(std::string_view address);
     Result<void> clear_leftover(UserId user);
     Result<void> erase_addresses(UserId user);
-    Result<void> forget_state(UserId user);  // counters and application passwords of who is deleted
+    Result<void> forget_state(UserId user);  // counters, filters, application passwords of who is deleted
+    Result<void> erase_all(store::Collection const& collection, std::string_view index, UserId user);
+    Result<bool> run_deletion(Accounts& accounts, bson::Document const& task);
     Result<std::optional<bson::Document>> deletion_task(UserId user) const;
     Result<void> finish_creation(UserId id, NewUser const& user, std::string const& address, std::string const& hash);
     Result<void> create_mailboxes(UserId id, NewUser const& user);

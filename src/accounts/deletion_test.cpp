@@ -1,5 +1,7 @@
+#include <map>
 #include <thread>
 
+#include "accounts/entities.hpp"
 #include "accounts/test_backend.hpp"
 
 namespace mallard::accounts {
@@ -58,6 +60,73 @@ TEST_F(Deletion, AskedForAgainKeepsItsTaskAndTakesTheNewTime) {
     EXPECT_FALSE(backend.accounts.deleted_user(user.id).value());
 }
 
+TEST_F(Deletion, AtOnceIsDoneByATaskAndCanNotBeTakenBack) {
+    auto const scheduled = backend.accounts.schedule_deletion(user.id, backend.clock.now());
+    ASSERT_TRUE(scheduled) << scheduled.error().message;
+    auto const task = backend.documents.get(tasks_collection(), scheduled->task).value().value();
+    EXPECT_EQ(task.text("task"), "user-delete");
+    EXPECT_EQ(task.document("data")->id("user"), user.id);
+    EXPECT_EQ(task.text("status"), "waiting");
+    EXPECT_FALSE(task.boolean("locked", true));
+    EXPECT_TRUE(has_mail());
+    EXPECT_EQ(backend.accounts.deleted_user(user.id).value()->username, "leaver");
+    EXPECT_EQ(kind_of(backend.accounts.restore(user.id)), ErrorKind::conflict);
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 1u);
+    EXPECT_FALSE(has_mail());
+    EXPECT_FALSE(backend.documents.get(tasks_collection(), scheduled->task).value());
+    EXPECT_EQ(kind_of(backend.accounts.restore(user.id)), ErrorKind::not_found);
+}
+
+TEST_F(Deletion, TakesWhatBelongsToItsUserAndNothingOfOthers) {
+    auto const other = backend.add_user("other");
+    store::Collection const* const collections[] = {&filters_collection(), &autoreplies_collection(),
+                                                    &address_register_collection(), &asps_collection()};
+    std::map<ObjectId, store::Collection const*> of_leaver, of_other;
+    for (auto const* collection : collections)
+        for (auto const& owner : {user, other}) {
+            auto const id = ObjectId::generate();
+            ASSERT_TRUE(backend.documents.insert(*collection, {{"_id", id}, {"user", owner.id}}));
+            (owner.id == user.id ? of_leaver : of_other)[id] = collection;
+        }
+    ASSERT_TRUE(backend.accounts.schedule_deletion(user.id, backend.clock.now()));
+    for (auto const& [id, collection] : of_leaver) EXPECT_TRUE(backend.documents.get(*collection, id).value());
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 1u);
+    for (auto const& [id, collection] : of_leaver) EXPECT_FALSE(backend.documents.get(*collection, id).value());
+    for (auto const& [id, collection] : of_other) EXPECT_TRUE(backend.documents.get(*collection, id).value());
+}
+
+TEST_F(Deletion, ThatFailedIsTriedAgainAMinuteLaterAndKeepsNobodyElseWaiting) {
+    auto const other = backend.add_user("other");
+    ASSERT_TRUE(backend.accounts.schedule_deletion(user.id, backend.clock.now()));
+    backend.mail.keeps_users = true;
+    EXPECT_EQ(kind_of(backend.accounts.run_due_deletions()), ErrorKind::io);
+    EXPECT_EQ(kind_of(backend.accounts.restore(user.id)), ErrorKind::conflict);
+    backend.mail.keeps_users = false;
+    ASSERT_TRUE(backend.accounts.schedule_deletion(other.id, backend.clock.now()));
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 1u);
+    EXPECT_FALSE(backend.accounts.deleted_user(other.id).value());
+    EXPECT_TRUE(backend.accounts.deleted_user(user.id).value());
+    backend.clock.advance(60'000);
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 1u);
+    EXPECT_FALSE(has_mail());
+}
+
+TEST_F(Deletion, OfAServerThatDiedIsTakenOverWhenItsLockHasRunOut) {
+    auto const task = backend.accounts.schedule_deletion(user.id, backend.clock.now())->task;
+    TimeMs const until = backend.clock.now() + 3'600'000;
+    ASSERT_TRUE(backend.documents.update(tasks_collection(), task,
+                                         {.set = {{"locked", bson::Binary{std::string(12, '\x9f')}},
+                                                  {"lockedUntil", bson::Date{until}},
+                                                  {"status", "active"}}}));
+    ASSERT_TRUE(backend.accounts.release_dead_deletions());
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+    wait_until(until);
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+    ASSERT_TRUE(backend.accounts.release_dead_deletions());
+    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 1u);
+    EXPECT_FALSE(has_mail());
+}
+
 TEST_F(Deletion, IsTakenBackByRestoring) {
     ASSERT_TRUE(backend.accounts.add_address(user.id, "second@example.com", "", {}, "", "", false, false));
     auto const task = backend.accounts.schedule_deletion(user.id, when)->task;
@@ -97,7 +166,7 @@ TEST(DeletionFaults, LoseNoMailAndCanBeRepeatedWhereverTheyAreCutOff) {
     for (int fail_at = 1;; ++fail_at) {
         auto const memory = kv::new_memory_state();
         UserId id;
-        TimeMs const when = 10 * day_ms;
+        TimeMs const when = ManualClock().now() + 10 * day_ms;
         bool fired = false;
         int before = 0;
         {

@@ -91,6 +91,26 @@ Collection const& dkim_collection() {
     return collection;
 }
 
+Collection const& filters_collection() {
+    static Collection const collection{
+        .name = "filters", .role = DatabaseRole::main, .indexes = {{.name = "user", .fields = {"user"}}}};
+    return collection;
+}
+
+Collection const& autoreplies_collection() {
+    static Collection const collection{.name = "autoreplies",
+                                       .role = DatabaseRole::main,
+                                       .indexes = {{.name = "autoreply", .fields = {"user", "start", "end"}}}};
+    return collection;
+}
+
+Collection const& address_register_collection() {
+    static Collection const collection{.name = "addressregister",
+                                       .role = DatabaseRole::main,
+                                       .indexes = {{.name = "by_address", .fields = {"user", "addrview", "updated"}}}};
+    return collection;
+}
+
 namespace {
 
 std::vector<std::string> texts(Document const& document, std::string_view key) {

@@ -19,7 +19,10 @@ store::Collection const& domain_cache_collection();
 store::Collection const& asps_collection();
 store::Collection const& authlog_collection();
 store::Collection const& tasks_collection();
-store::Collection const& dkim_collection();  // here only for the renaming of a domain
+store::Collection const& dkim_collection();     // here only for the renaming of a domain
+store::Collection const& filters_collection();  // these three only to go with their user
+store::Collection const& autoreplies_collection();
+store::Collection const& address_register_collection();
 
 User user_from(bson::Document const& document);
 // As it is inserted: disabled, not activated, without password and address (storage.md §17.1).

@@ -19,7 +19,8 @@ namespace mallard::accounts {
 // The mailboxes of users, and nothing in them.
 class MailboxesOnly final : public store::MailStore {
 public:
-    bool broken = false;  // refuses to create
+    bool broken = false;       // refuses to create
+    bool keeps_users = false;  // refuses to delete
 
     Result<std::vector<store::MailboxInfo>> create_mailboxes(std::vector<store::MailboxInfo> infos) override {
         std::lock_guard lock(mutex_);
@@ -37,6 +38,7 @@ public:
     }
     Result<void> delete_user(UserId user) override {
         std::lock_guard lock(mutex_);
+        if (keeps_users) return fail(ErrorKind::io, "The disk failed");
         users_.erase(user);
         return {};
     }

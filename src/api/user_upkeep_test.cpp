@@ -37,6 +37,25 @@ TEST_F(UserUpkeep, DeletedLaterAUserCanBeRestored) {
     EXPECT_EQ(again.code(), "AccountNotFound");
 }
 
+TEST_F(UserUpkeep, DeletedNowAUserIsGoneAndItsMailFollows) {
+    auto const path = "/users/" + create_user("leaver");
+    auto const deleted = call("DELETE", path);
+    ASSERT_EQ(deleted.status, 200u) << deleted.body;
+    EXPECT_EQ(deleted.json["code"], "TaskScheduled");
+    EXPECT_EQ(deleted.json["addresses"]["deleted"], 1);
+    EXPECT_EQ(deleted.json["deleteAfter"], "2024-01-01T10:00:00.000Z");
+    EXPECT_EQ(call("GET", path).code(), "UserNotFound");
+    EXPECT_EQ(call("GET", path + "/restore").json["username"], "leaver");
+    auto const restored = call("POST", path + "/restore", Json::object());
+    EXPECT_EQ(restored.status, 500u);
+    EXPECT_EQ(restored.code(), "DeleteInProgress");
+    EXPECT_EQ(call("DELETE", path).json["task"], deleted.json["task"]);
+    create_user("leaver");  // the name is free
+    EXPECT_EQ(accounts_->run_due_deletions().value(), 1u);
+    EXPECT_EQ(call("GET", path + "/restore").code(), "AccountNotFound");
+    EXPECT_EQ(call("POST", path + "/restore", Json::object()).code(), "AccountNotFound");
+}
+
 TEST_F(UserUpkeep, AResetPasswordHasToBeChanged) {
     auto const id = create_user("forgot");
     auto const reset = call("POST", "/users/" + id + "/password/reset", {{"validAfter", "2024-01-01T10:30:00Z"}});
