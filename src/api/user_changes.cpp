@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <array>
 
-#include "accounts/encryption_keys.hpp"
 #include "accounts/password.hpp"
 #include "api/values.hpp"
 #include "base/encoding.hpp"
+#include "encryption/certificate.hpp"
+#include "encryption/pgp_key.hpp"
 
 namespace mallard::api {
 namespace {
@@ -34,15 +35,18 @@ constexpr std::array<LimitField, 10> limit_fields{{
     {"receivedMax", &accounts::Limits::received_max, &accounts::UserPatch::received_max},
 }};
 
-// Who asks for encryption must not find mail in the clear: refused until messages are encrypted at delivery.
-std::optional<Failure> refuse_encryption(Call const& call) {
-    for (auto const* name : {"encryptMessages", "encryptForwarded"}) {
-        if (call.flag(name)) {
-            return not_offered(std::string(name) +
-                               ": this server does not encrypt messages yet. Send false or leave it out; keys and "
-                               "certificates may be stored already");
-        }
-    }
+// Who asks for encryption must not find mail in the clear. `before`: the user as it is, if it is there.
+std::optional<Failure> refuse_encryption(Call const& call, accounts::User const* before) {
+    if (call.flag("encryptForwarded"))
+        return not_offered("encryptForwarded: this server does not forward yet. Send false or leave it out");
+    bool const encrypts =
+        call.has("encryptMessages") ? call.flag("encryptMessages") : before && before->encrypt_messages;
+    bool const keeps = before && !before->smime_certs.empty() && call.text("pubKey").empty();
+    bool const has_certificates = call.has("smimeCerts") ? !call.texts("smimeCerts").empty() : keeps;
+    if (encrypts && has_certificates)
+        return not_offered(
+            "encryptMessages: this server encrypts with OpenPGP keys alone, not with S/MIME certificates. Send a "
+            "pubKey");
     return std::nullopt;
 }
 
@@ -61,19 +65,19 @@ std::optional<Failure> refuse_keys(Call const& call, bool both_refused) {
         return invalid_input("Send either pubKey or smimeCerts, not both");
     }
     if (!key.empty()) {
-        if (auto const read = accounts::read_pgp_key(key); !read) return invalid_input(read.error().message);
+        if (auto const read = encryption::read_public_key(key); !read) return invalid_input(read.error().message);
     }
     for (auto const& certificate : certificates) {
-        if (auto const read = accounts::read_certificate(certificate); !read)
+        if (auto const read = encryption::read_certificate(certificate); !read)
             return invalid_input(read.error().message);
     }
     return std::nullopt;
 }
 
-std::optional<Failure> refuse(Call const& call, bool creating) {
-    if (auto refused = refuse_encryption(call)) return refused;
+std::optional<Failure> refuse(Call const& call, accounts::User const* before) {
+    if (auto refused = refuse_encryption(call, before)) return refused;
     if (auto refused = refuse_hash(call)) return refused;
-    return refuse_keys(call, creating);
+    return refuse_keys(call, before == nullptr);
 }
 
 bool indexing_of(Call const& call) {
@@ -160,12 +164,13 @@ accounts::NewUser new_user(Call const& call) {
     user.spam_level = call.params.value("spamLevel", 50.0);
     user.retention_ms = call.integer("retention");
     user.upload_sent_messages = call.flag("uploadSentMessages");
+    user.encrypt_messages = call.flag("encryptMessages");
     for (auto const& field : limit_fields) user.limits.*field.created = call.integer(field.name);
     return user;
 }
 
 Answer create_user(Call& call) {
-    if (auto refused = refuse(call, true)) return std::unexpected(std::move(*refused));
+    if (auto refused = refuse(call, nullptr)) return std::unexpected(std::move(*refused));
     if (call.text("address").find('*') != std::string::npos) {
         return std::unexpected(invalid_input("Invalid character in email address: *"));
     }
@@ -226,7 +231,10 @@ accounts::UserPatch patch_of(Call const& call) {
 }
 
 Answer update_user(Call& call) {
-    if (auto refused = refuse(call, false)) return std::unexpected(std::move(*refused));
+    auto const before = call.services.accounts.get(call.user());
+    if (!before) return std::unexpected(failure_of(before.error(), Subject::user));
+    accounts::User const nobody;
+    if (auto refused = refuse(call, *before ? &**before : &nobody)) return std::unexpected(std::move(*refused));
     auto const updated = call.services.accounts.update(call.user(), patch_of(call));
     if (updated) {
         // The other tokens of the user are void now; the one that asked goes on.

@@ -1,13 +1,15 @@
 #include <atomic>
 #include <thread>
 
-#include "accounts/test_keys.hpp"
 #include "api/test_api.hpp"
+#include "encryption/test_certificates.hpp"
+#include "encryption/test_pgp_keys.hpp"
 
 namespace mallard::api {
 namespace {
 
-namespace keys = accounts::test_keys;
+namespace keys = encryption::test_pgp_keys;
+namespace certificates = encryption::test_certificates;
 
 class UserUpkeep : public TestApi {};
 
@@ -92,7 +94,7 @@ TEST_F(UserUpkeep, KeysAndCertificatesAreCheckedAndShown) {
                                          {"featureFlags", {{"indexing", true}}}});
     auto const path = "/users/" + id;
     auto user = call("GET", path).json;
-    EXPECT_EQ(user["keyInfo"]["fingerprint"], "4f1a61fd2f5d2eb22fba5f84a2bf663c5abafa0b");
+    EXPECT_EQ(user["keyInfo"]["fingerprint"], "47034ef8f4013564c1bb9a619c442b91e47262be");
     EXPECT_EQ(user["keyInfo"]["address"], "ann@example.com");
     EXPECT_EQ(user["require2faEnabled"], true);
     EXPECT_EQ(user["mtaRelay"], "smtps://relay.example:465");
@@ -102,7 +104,7 @@ TEST_F(UserUpkeep, KeysAndCertificatesAreCheckedAndShown) {
         true);
 
     auto const changed = call("PUT", path,
-                              {{"smimeCerts", {keys::rsa_certificate, keys::curve_certificate}},
+                              {{"smimeCerts", {certificates::rsa_certificate, certificates::curve_certificate}},
                                {"smimeCipher", "AES-GCM"},
                                {"smimeKeyTransport", "OAEP"},
                                {"mtaRelay", ""},
@@ -124,7 +126,7 @@ TEST_F(UserUpkeep, KeysAndCertificatesAreCheckedAndShown) {
     EXPECT_EQ(user["keyInfo"]["name"], "Bob Curve");
 
     for (Json const& bad : {Json{{"pubKey", keys::small_key}}, Json{{"pubKey", keys::signing_key}},
-                            Json{{"smimeCerts", {keys::small_certificate}}}}) {
+                            Json{{"smimeCerts", {certificates::small_certificate}}}}) {
         auto const reply = call("PUT", path, bad);
         EXPECT_EQ(reply.status, 400u);
         EXPECT_EQ(reply.code(), "InputValidationError");
@@ -133,7 +135,7 @@ TEST_F(UserUpkeep, KeysAndCertificatesAreCheckedAndShown) {
                    {{"username", "both"},
                     {"password", "x"},
                     {"pubKey", keys::rsa_key},
-                    {"smimeCerts", {keys::rsa_certificate}}})
+                    {"smimeCerts", {certificates::rsa_certificate}}})
                   .code(),
               "InputValidationError");
 }
@@ -149,10 +151,35 @@ TEST_F(UserUpkeep, TheRetentionOfAUserIsThatOfNewMailboxes) {
     EXPECT_EQ(shown("Plain")["retention"], 86'400'000);
 }
 
-TEST_F(UserUpkeep, EncryptionIsRefusedAsLongAsNothingIsEncrypted) {
+TEST_F(UserUpkeep, EncryptionIsRefusedWhereMailWouldStayInTheClear) {
     auto const id = create_user("clear", {{"encryptMessages", false}});
-    EXPECT_EQ(call("PUT", "/users/" + id, {{"encryptForwarded", true}}).status, 501u);
-    EXPECT_EQ(call("PUT", "/users/" + id, {{"encryptMessages", false}}).status, 200u);
+    auto const path = "/users/" + id;
+    EXPECT_EQ(call("PUT", path, {{"encryptForwarded", true}}).status, 501u);
+    EXPECT_EQ(call("PUT", path, {{"encryptMessages", true}, {"smimeCerts", {certificates::rsa_certificate}}}).status,
+              501u);
+    EXPECT_EQ(call("PUT", path, {{"smimeCerts", {certificates::rsa_certificate}}}).status, 200u);
+    EXPECT_EQ(call("PUT", path, {{"encryptMessages", true}}).status, 501u);
+    EXPECT_EQ(call("PUT", path, {{"encryptMessages", true}, {"pubKey", keys::rsa_key}}).status, 200u);
+    EXPECT_EQ(call("GET", path).json["encryptMessages"], true);
+    EXPECT_EQ(call("PUT", path, {{"smimeCerts", {certificates::rsa_certificate}}}).status, 501u);
+}
+
+TEST_F(UserUpkeep, UploadedMailIsEncryptedForItsUser) {
+    auto const id = create_user("secret", {{"encryptMessages", true}, {"pubKey", keys::curve_key}});
+    auto const messages = "/users/" + id + "/mailboxes/" + mailbox_id(id, "INBOX") + "/messages";
+    TestHeaders const raw{{"Content-Type", "message/rfc822"}};
+    ASSERT_EQ(send("POST", messages, "Subject: plans\r\n\r\nsecret plans\r\n", raw).status, 200u);
+    auto const shown = call("GET", messages).json["results"][0];
+    EXPECT_EQ(shown["subject"], "plans");
+    EXPECT_EQ(shown["encrypted"], true);
+    EXPECT_EQ(shown["intro"], "");
+    EXPECT_EQ(call("GET", messages + "/1/message.eml").body.find("secret"), std::string::npos);
+
+    auto const boxes = "/users/" + id + "/mailboxes";
+    auto const box = call("POST", boxes, {{"path", "Vault"}, {"encryptMessages", true}}).json.value("id", "");
+    EXPECT_EQ(call("GET", boxes + "/" + box).json["encryptMessages"], true);
+    EXPECT_EQ(call("PUT", boxes + "/" + box, {{"encryptMessages", false}}).status, 200u);
+    EXPECT_EQ(call("GET", boxes + "/" + box).json["encryptMessages"], false);
 }
 
 // Many at once ask for one name or one address: one has it, and each of the others is told so.
