@@ -2,7 +2,7 @@
 //
 // A deletion moves the user's document to `deletedusers`, takes its addresses away, and leaves a task that erases the
 // mail, at once or at that time. The order is such that what is cut off in between can be repeated, and never loses
-// mail early. Tasks are as WildDuck keeps them, so that whichever server comes first does them.
+// mail early. tasks.cpp does the task.
 // Deviation: WildDuck's task keeps the messages, which nobody can reach, for 14 days more.
 
 #include <algorithm>
@@ -20,12 +20,8 @@ using bson::Document;
 
 namespace {
 
-constexpr std::size_t tasks_max = 10'000;
 constexpr std::size_t rows_max = 100'000;
-constexpr TimeMs for_ever = 253'402'300'799'000;    // the end of the year 9999
-constexpr TimeMs task_lock_for = 10LL * 60 * 1000;  // then who claimed it is taken for dead
-constexpr TimeMs task_retried_after = 60LL * 1000;  // it failed
-constexpr std::string_view task_name = "user-delete";
+constexpr TimeMs for_ever = 253'402'300'799'000;  // the end of the year 9999
 
 std::vector<Document> kept_addresses(Document const& deleted) {
     std::vector<Document> addresses;
@@ -39,22 +35,10 @@ std::vector<Document> kept_addresses(Document const& deleted) {
 
 // Another server's task, or one of ours, that has a time and that nobody has begun with.
 bool is_delayed(Document const& task) { return task.boolean("locked") && task.text("status") == "delayed"; }
-
-bson::Value value_of(Document const& task, std::string_view field) {
-    auto const* value = task.find(field);
-    return value ? *value : bson::Value();
-}
-
-std::optional<UserId> user_of(Document const& task) {
-    auto const* data = task.document("data");
-    auto const user = data ? data->id("user") : task.id("user");  // of old without `data`
-    return user ? std::optional(UserId(*user)) : std::nullopt;
-}
-
 }  // namespace
 
 Result<std::optional<Document>> Accounts::Impl::deletion_task(UserId user) const {
-    return documents.find_one(tasks_collection(), {.index = "task_data_user", .equals = {task_name, user}});
+    return documents.find_one(tasks_collection(), {.index = "task_data_user", .equals = {user_deletion_task, user}});
 }
 
 Result<void> Accounts::Impl::erase_all(store::Collection const& collection, std::string_view index, UserId user) {
@@ -132,7 +116,7 @@ Result<Accounts::Scheduled> Accounts::schedule_deletion(UserId id, TimeMs when) 
     }
     bool const is_later = when > now;
     MALLARD_TRY(self.documents.insert(tasks_collection(), {{"_id", scheduled.task},
-                                                           {"task", task_name},
+                                                           {"task", user_deletion_task},
                                                            {"data", Document{{"user", id}}},
                                                            {"locked", is_later},
                                                            {"lockedUntil", Date{is_later ? when : now}},
@@ -168,7 +152,7 @@ Result<Accounts::Restored> Accounts::restore(UserId id) {
         auto const taken =
             self.documents.update(tasks_collection(), task->id("_id").value(),
                                   {.set = {{"lockedUntil", Date{for_ever}}, {"locked", true}, {"status", "delayed"}},
-                                   .expect = {{"locked", value_of(*task, "locked")}}});
+                                   .expect = {{"locked", task_value(*task, "locked")}}});
         if (!taken) return fail(ErrorKind::conflict, "The deletion of this user has begun");
         restored.task = task->id("_id").value();
     }
@@ -181,7 +165,7 @@ Result<Accounts::Restored> Accounts::restore(UserId id) {
         if (!there) {
             if (task)  // as it was
                 (void)self.documents.update(tasks_collection(), *restored.task,
-                                            {.set = {{"lockedUntil", value_of(*task, "lockedUntil")}}});
+                                            {.set = {{"lockedUntil", task_value(*task, "lockedUntil")}}});
             if (inserted.error().kind != ErrorKind::already_exists) return std::unexpected(inserted.error());
             return fail(ErrorKind::already_exists, "There is another user of this name now", "users_dotless");
         }
@@ -206,71 +190,6 @@ Result<Accounts::Restored> Accounts::restore(UserId id) {
     if (restored.task) MALLARD_TRY(self.documents.erase(tasks_collection(), *restored.task));
     (void)self.log_event(id, {.action = "restore user", .result = "success"});
     return restored;
-}
-
-// One task, if nobody else was faster and it was not cancelled. False: there was nothing to do.
-Result<bool> Accounts::Impl::run_deletion(Accounts& accounts, Document const& task) {
-    auto const user = user_of(task);
-    if (!user) return false;
-    ObjectId const id = task.id("_id").value();
-    TimeMs const now = clock.now();
-    bson::Value const mine = bson::Binary{random_hex(6)};
-    auto const claimed = documents.update(
-        tasks_collection(), id,
-        {.set = {{"locked", mine}, {"lockedUntil", Date{now + task_lock_for}}, {"status", "active"}},
-         .expect = {{"locked", value_of(task, "locked")}, {"lockedUntil", value_of(task, "lockedUntil")}}});
-    if (!claimed) return false;
-    MALLARD_TRY_ASSIGN(auto const deleted, documents.get(deleted_users_collection(), *user));
-    if (!deleted) {
-        MALLARD_TRY(documents.erase(tasks_collection(), id));
-        return false;
-    }
-    auto const erased = accounts.erase(*user);
-    if (!erased) {
-        (void)documents.update(
-            tasks_collection(), id,
-            {.set = {{"locked", true}, {"lockedUntil", Date{now + task_retried_after}}}, .expect = {{"locked", mine}}});
-        return std::unexpected(erased.error());
-    }
-    log(LogLevel::info, {.component = "tasks", .session = {}, .user = user->hex(), .address = {}},
-        "[TASKOK] user-delete");
-    return true;
-}
-
-Result<std::size_t> Accounts::run_due_deletions() {
-    auto& self = *impl_;
-    auto const find = [&](store::Query query) { return self.documents.find(tasks_collection(), query); };
-    MALLARD_TRY_ASSIGN(auto due, find({.index = "task", .equals = {false}, .limit = tasks_max}));
-    MALLARD_TRY_ASSIGN(auto const delayed,
-                       find({.index = "task", .equals = {true}, .to = Date{self.clock.now() + 1}, .limit = tasks_max}));
-    due.insert(due.end(), delayed.begin(), delayed.end());
-    std::erase_if(due, [](Document const& task) { return task.text("task") != task_name; });
-    std::size_t done = 0;
-    std::optional<Error> failed;  // of one task: the others go on
-    for (auto const& task : due) {
-        auto const ran = self.run_deletion(*this, task);
-        if (!ran) failed = ran.error();
-        done += ran && *ran;
-    }
-    if (failed) return std::unexpected(*failed);
-    return done;
-}
-
-Result<void> Accounts::release_dead_deletions() {
-    auto& self = *impl_;
-    MALLARD_TRY_ASSIGN(auto const tasks,
-                       self.documents.find(tasks_collection(),
-                                           {.index = "task_data_user", .equals = {task_name}, .limit = tasks_max}));
-    for (auto const& task : tasks) {
-        auto const locked = value_of(task, "locked");
-        if (locked.as<bool>() != nullptr || task.date("lockedUntil").value_or(0) > self.clock.now()) continue;
-        auto const released =
-            self.documents.update(tasks_collection(), task.id("_id").value(),
-                                  {.set = {{"locked", false}, {"status", "waiting"}}, .expect = {{"locked", locked}}});
-        if (!released && released.error().kind != ErrorKind::conflict && released.error().kind != ErrorKind::not_found)
-            return std::unexpected(released.error());
-    }
-    return {};
 }
 
 }  // namespace mallard::accounts

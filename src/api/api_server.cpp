@@ -22,9 +22,9 @@ namespace mallard::api {
 Endpoints const& all_endpoints() {
     static Endpoints const endpoints = [] {
         Endpoints all;
-        for (auto const make :
-             {authentication_endpoints, user_endpoints, address_endpoints, forwarded_address_endpoints,
-              domain_endpoints, mailbox_endpoints, message_endpoints, upload_endpoints, service_endpoints}) {
+        for (auto const make : {authentication_endpoints, authlog_endpoints, user_endpoints, address_endpoints,
+                                forwarded_address_endpoints, domain_endpoints, mailbox_endpoints, message_endpoints,
+                                upload_endpoints, service_endpoints}) {
             for (Endpoint& endpoint : make()) all.push_back(std::move(endpoint));
         }
         return all;

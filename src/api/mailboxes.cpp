@@ -13,13 +13,6 @@ namespace {
 using namespace http;
 using store::MailboxInfo;
 
-std::optional<Failure> check_user(Call& call) {
-    auto const user = call.services.accounts.get(call.user());
-    if (!user) return failure_of(user.error(), Subject::user);
-    if (!*user) return user_not_found();
-    return std::nullopt;
-}
-
 OrderedJson item_of(MailboxInfo const& mailbox, store::MailboxIndex const& index) {
     OrderedJson item{
         {"id", mailbox.id.hex()}, {"name", mailbox.path.substr(mailbox.path.rfind('/') + 1)}, {"path", mailbox.path}};

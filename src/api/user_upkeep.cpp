@@ -84,9 +84,7 @@ Answer reset_password(Call& call) {
 }
 
 Answer reset_quota(Call& call) {
-    auto const found = call.services.accounts.get(call.user());
-    if (!found) return std::unexpected(failure_of(found.error(), Subject::user));
-    if (!*found) return std::unexpected(user_not_found());
+    if (auto failed = check_user(call)) return std::unexpected(std::move(*failed));
     auto const previous = call.services.accounts.storage_used(call.user());
     if (!previous) return std::unexpected(failure_of(previous.error(), Subject::user));
     auto const counted = call.services.mailboxes.store().recount_storage(call.user());
@@ -96,6 +94,14 @@ Answer reset_quota(Call& call) {
     OrderedJson reply = success();
     reply["storageUsed"] = *now;
     reply["previousStorageUsed"] = *previous;
+    return reply;
+}
+
+Answer reset_all_quotas(Call& call) {
+    auto const task = call.services.accounts.schedule_recount();
+    if (!task) return std::unexpected(failure_of(task.error(), Subject::user));
+    OrderedJson reply = success();
+    reply["task"] = task->hex();
     return reply;
 }
 
@@ -168,6 +174,15 @@ Endpoints user_upkeep_endpoints() {
           .reply = success_with({required("storageUsed", number()), required("previousStorageUsed", number())}),
           .permission = {"users", "update", true}},
          reset_quota});
+    table.push_back({{.id = "recalculateQuotaAllUsers",
+                      .method = "POST",
+                      .path = "/quota/reset",
+                      .tag = "Users",
+                      .summary = "Count the storage of all users again, soon",
+                      .body_fields = {session_field(), ip_field()},
+                      .reply = success_with({required("task", id())}),
+                      .permission = {"users", "update", false}},
+                     reset_all_quotas});
     return table;
 }
 

@@ -53,9 +53,34 @@ TEST_F(UserUpkeep, DeletedNowAUserIsGoneAndItsMailFollows) {
     EXPECT_EQ(restored.code(), "DeleteInProgress");
     EXPECT_EQ(call("DELETE", path).json["task"], deleted.json["task"]);
     create_user("leaver");  // the name is free
-    EXPECT_EQ(accounts_->run_due_deletions().value(), 1u);
+    EXPECT_EQ(accounts_->run_due_tasks().value(), 1u);
     EXPECT_EQ(call("GET", path + "/restore").code(), "AccountNotFound");
     EXPECT_EQ(call("POST", path + "/restore", Json::object()).code(), "AccountNotFound");
+}
+
+TEST_F(UserUpkeep, StorageIsCountedAgainForOneNowAndForAllByATask) {
+    auto const ann = create_user("ann"), bob = create_user("bob");
+    auto const used = [&](std::string const& id) {
+        return call("GET", "/users/" + id).json["limits"]["quota"]["used"];
+    };
+    for (auto const& id : {ann, bob}) {
+        auto const inbox = "/users/" + id + "/mailboxes/" + mailbox_id(id, "INBOX") + "/messages";
+        ASSERT_EQ(send("POST", inbox, "Subject: x\r\n\r\nx\r\n", {{"Content-Type", "message/rfc822"}}).status, 200u);
+    }
+    auto const right = used(ann);
+    ASSERT_GT(right, 0);
+    auto const one = call("POST", "/users/" + ann + "/quota/reset", Json::object()).json;
+    EXPECT_EQ(one["storageUsed"], right);
+    EXPECT_EQ(one["previousStorageUsed"], right);
+
+    auto const all = call("POST", "/quota/reset", Json::object());
+    ASSERT_EQ(all.status, 200u) << all.body;
+    EXPECT_EQ(all.json["task"].get<std::string>().size(), 24u);
+    EXPECT_EQ(accounts_->run_due_tasks().value(), 1u);
+    EXPECT_EQ(accounts_->run_due_tasks().value(), 0u);
+    EXPECT_EQ(used(ann), right);
+    EXPECT_EQ(used(bob), right);
+    EXPECT_EQ(call_as(token_of(ann, "user"), "POST", "/quota/reset", Json::object()).code(), "MissingPrivileges");
 }
 
 TEST_F(UserUpkeep, AResetPasswordHasToBeChanged) {

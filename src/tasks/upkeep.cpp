@@ -53,12 +53,12 @@ bool Upkeep::is_our_turn(std::string_view key) {
 }
 
 void Upkeep::release_tasks() {
-    auto const released = accounts_.release_dead_deletions();
+    auto const released = accounts_.release_dead_tasks();
     if (!released) log(LogLevel::error, who, "[TASKFAIL] user-delete", {{"error", released.error().message}});
 }
 
 void Upkeep::delete_users() {
-    auto const deleted = accounts_.run_due_deletions();
+    auto const deleted = accounts_.run_due_tasks();
     if (!deleted) log(LogLevel::error, who, "[TASKFAIL] user-delete", {{"error", deleted.error().message}});
 }
 
