@@ -35,19 +35,10 @@ constexpr std::array<LimitField, 10> limit_fields{{
     {"receivedMax", &accounts::Limits::received_max, &accounts::UserPatch::received_max},
 }};
 
-// Who asks for encryption must not find mail in the clear. `before`: the user as it is, if it is there.
-std::optional<Failure> refuse_encryption(Call const& call, accounts::User const* before) {
-    if (call.flag("encryptForwarded"))
-        return not_offered("encryptForwarded: this server does not forward yet. Send false or leave it out");
-    bool const encrypts =
-        call.has("encryptMessages") ? call.flag("encryptMessages") : before && before->encrypt_messages;
-    bool const keeps = before && !before->smime_certs.empty() && call.text("pubKey").empty();
-    bool const has_certificates = call.has("smimeCerts") ? !call.texts("smimeCerts").empty() : keeps;
-    if (encrypts && has_certificates)
-        return not_offered(
-            "encryptMessages: this server encrypts with OpenPGP keys alone, not with S/MIME certificates. Send a "
-            "pubKey");
-    return std::nullopt;
+// Who asks for encryption must not find mail in the clear.
+std::optional<Failure> refuse_encryption(Call const& call) {
+    if (!call.flag("encryptForwarded")) return std::nullopt;
+    return not_offered("encryptForwarded: this server does not forward yet. Send false or leave it out");
 }
 
 // A hash that no login could ever match.
@@ -74,10 +65,10 @@ std::optional<Failure> refuse_keys(Call const& call, bool both_refused) {
     return std::nullopt;
 }
 
-std::optional<Failure> refuse(Call const& call, accounts::User const* before) {
-    if (auto refused = refuse_encryption(call, before)) return refused;
+std::optional<Failure> refuse(Call const& call, bool creating) {
+    if (auto refused = refuse_encryption(call)) return refused;
     if (auto refused = refuse_hash(call)) return refused;
-    return refuse_keys(call, before == nullptr);
+    return refuse_keys(call, creating);
 }
 
 bool indexing_of(Call const& call) {
@@ -170,7 +161,7 @@ accounts::NewUser new_user(Call const& call) {
 }
 
 Answer create_user(Call& call) {
-    if (auto refused = refuse(call, nullptr)) return std::unexpected(std::move(*refused));
+    if (auto refused = refuse(call, true)) return std::unexpected(std::move(*refused));
     if (call.text("address").find('*') != std::string::npos) {
         return std::unexpected(invalid_input("Invalid character in email address: *"));
     }
@@ -231,10 +222,7 @@ accounts::UserPatch patch_of(Call const& call) {
 }
 
 Answer update_user(Call& call) {
-    auto const before = call.services.accounts.get(call.user());
-    if (!before) return std::unexpected(failure_of(before.error(), Subject::user));
-    accounts::User const nobody;
-    if (auto refused = refuse(call, *before ? &**before : &nobody)) return std::unexpected(std::move(*refused));
+    if (auto refused = refuse(call, false)) return std::unexpected(std::move(*refused));
     auto const updated = call.services.accounts.update(call.user(), patch_of(call));
     if (updated) {
         // The other tokens of the user are void now; the one that asked goes on.

@@ -176,17 +176,9 @@ TEST_F(UserUpkeep, TheRetentionOfAUserIsThatOfNewMailboxes) {
     EXPECT_EQ(shown("Plain")["retention"], 86'400'000);
 }
 
-TEST_F(UserUpkeep, EncryptionIsRefusedWhereMailWouldStayInTheClear) {
-    auto const id = create_user("clear", {{"encryptMessages", false}});
-    auto const path = "/users/" + id;
-    EXPECT_EQ(call("PUT", path, {{"encryptForwarded", true}}).status, 501u);
-    EXPECT_EQ(call("PUT", path, {{"encryptMessages", true}, {"smimeCerts", {certificates::rsa_certificate}}}).status,
-              501u);
-    EXPECT_EQ(call("PUT", path, {{"smimeCerts", {certificates::rsa_certificate}}}).status, 200u);
-    EXPECT_EQ(call("PUT", path, {{"encryptMessages", true}}).status, 501u);
-    EXPECT_EQ(call("PUT", path, {{"encryptMessages", true}, {"pubKey", keys::rsa_key}}).status, 200u);
-    EXPECT_EQ(call("GET", path).json["encryptMessages"], true);
-    EXPECT_EQ(call("PUT", path, {{"smimeCerts", {certificates::rsa_certificate}}}).status, 501u);
+TEST_F(UserUpkeep, EncryptionOfForwardedMailIsRefusedAsLongAsNothingIsForwarded) {
+    auto const id = create_user("clear", {{"encryptForwarded", false}});
+    EXPECT_EQ(call("PUT", "/users/" + id, {{"encryptForwarded", true}}).status, 501u);
 }
 
 TEST_F(UserUpkeep, UploadedMailIsEncryptedForItsUser) {
@@ -199,6 +191,12 @@ TEST_F(UserUpkeep, UploadedMailIsEncryptedForItsUser) {
     EXPECT_EQ(shown["encrypted"], true);
     EXPECT_EQ(shown["intro"], "");
     EXPECT_EQ(call("GET", messages + "/1/message.eml").body.find("secret"), std::string::npos);
+
+    EXPECT_EQ(call("PUT", "/users/" + id, {{"smimeCerts", {certificates::rsa_certificate}}}).status, 200u);
+    ASSERT_EQ(send("POST", messages, "Subject: plans\r\n\r\nsecret plans\r\n", raw).status, 200u);
+    auto const smime = call("GET", messages).json["results"][0];
+    EXPECT_EQ(smime["contentType"]["value"], "application/pkcs7-mime");
+    EXPECT_EQ(smime["encrypted"], true);
 
     auto const boxes = "/users/" + id + "/mailboxes";
     auto const box = call("POST", boxes, {{"path", "Vault"}, {"encryptMessages", true}}).json.value("id", "");

@@ -29,18 +29,18 @@ std::string field_text(mime::Field const& field) {
     return out + "\r\n";
 }
 
-}  // namespace
+std::string outer_fields(mime::Entity const& tree) {
+    std::string out;
+    for (auto const& field : tree.fields)
+        if (is_kept(field.name)) out += field_text(field);
+    return out + "MIME-Version: 1.0\r\n";
+}
 
 // RFC 3156 §4
-Result<Spool> encrypt_mail(std::string_view source, mime::Entity const& tree, std::string_view armored_key) {
+Result<void> write_pgp(std::string_view source, std::string_view key, Spool& spool) {
     std::string const boundary = "nm_" + random_hex(14);
-    std::string head;
-    for (auto const& field : tree.fields)
-        if (is_kept(field.name)) head += field_text(field);
-    head +=
-        "MIME-Version: 1.0\r\n"
-        "Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\";\r\n boundary=\"" +
-        boundary +
+    MALLARD_TRY(spool.append(
+        "Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\";\r\n boundary=\"" + boundary +
         "\"\r\n"
         "Content-Description: OpenPGP encrypted message\r\n"
         "\r\n"
@@ -56,11 +56,59 @@ Result<Spool> encrypt_mail(std::string_view source, mime::Entity const& tree, st
         "\r\n"
         "Content-Type: application/octet-stream; name=encrypted.asc\r\n"
         "Content-Disposition: inline; filename=encrypted.asc\r\n"
-        "\r\n";
+        "\r\n"));
+    MALLARD_TRY(encrypt(key, source, [&](std::string_view piece) { return spool.append(piece); }));
+    return spool.append("\r\n--" + boundary + "--\r\n");
+}
+
+// base64 in lines of 76 characters (RFC 2045 §6.8).
+class Base64Lines {
+public:
+    explicit Base64Lines(Spool& spool) : spool_(spool) {}
+    Result<void> write(std::string_view octets) {
+        waiting_ += octets;
+        std::size_t const whole = waiting_.size() / line_octets * line_octets;
+        MALLARD_TRY(put(std::string_view(waiting_).substr(0, whole)));
+        waiting_.erase(0, whole);
+        return {};
+    }
+    Result<void> finish() { return put(waiting_); }
+
+private:
+    static constexpr std::size_t line_octets = 57;
+
+    Result<void> put(std::string_view octets) {
+        std::string lines;
+        for (; !octets.empty(); octets.remove_prefix(std::min(line_octets, octets.size())))
+            lines += base64_encode(octets.substr(0, line_octets)) + "\r\n";
+        return spool_.append(lines);
+    }
+
+    Spool& spool_;
+    std::string waiting_;
+};
+
+// RFC 8551 §3.3, §3.4
+Result<void> write_smime(std::string_view source, Owner const& owner, Spool& spool) {
+    MALLARD_TRY(spool.append(std::string("Content-Type: application/pkcs7-mime; smime-type=") +
+                             (owner.form.gcm ? "authEnveloped-data" : "enveloped-data") +
+                             ";\r\n name=smime.p7m\r\n"
+                             "Content-Disposition: attachment; filename=smime.p7m\r\n"
+                             "Content-Transfer-Encoding: base64\r\n"
+                             "\r\n"));
+    Base64Lines lines(spool);
+    MALLARD_TRY(
+        envelop(owner.certificates, owner.form, source, [&](std::string_view piece) { return lines.write(piece); }));
+    return lines.finish();
+}
+
+}  // namespace
+
+Result<Spool> encrypt_mail(std::string_view source, mime::Entity const& tree, Owner const& owner) {
     Spool spool;
-    MALLARD_TRY(spool.append(head));
-    MALLARD_TRY(encrypt(armored_key, source, [&](std::string_view piece) { return spool.append(piece); }));
-    MALLARD_TRY(spool.append("\r\n--" + boundary + "--\r\n"));
+    MALLARD_TRY(spool.append(outer_fields(tree)));
+    MALLARD_TRY(owner.certificates.empty() ? write_pgp(source, owner.pgp_key, spool)
+                                           : write_smime(source, owner, spool));
     MALLARD_TRY(spool.finish());
     return spool;
 }

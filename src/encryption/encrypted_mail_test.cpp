@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/encoding.hpp"
+#include "base/random.hpp"
 #include "encryption/test_gpg.hpp"
 #include "mime/header.hpp"
 #include "support/random_mime.hpp"
@@ -13,7 +19,7 @@ class EncryptedMail : public testing::Test {
 protected:
     std::string encrypted(std::string_view source) {
         auto const tree = mime::parse(source);
-        auto spool = encrypt_mail(source, tree, key);
+        auto spool = encrypt_mail(source, tree, {.pgp_key = key, .certificates = {}, .form = {}});
         EXPECT_TRUE(spool) << spool.error().message;
         return spool ? std::string(spool->view()) : std::string();
     }
@@ -80,7 +86,102 @@ TEST_F(EncryptedMail, KeepsEveryOctetOfTheMessage) {
 
 TEST_F(EncryptedMail, IsNotMadeForAKeyThatCanNotBeUsed) {
     std::string_view const source = "Subject: x\r\n\r\nx\r\n";
-    auto const refused = encrypt_mail(source, mime::parse(source), "no key");
+    auto const refused =
+        encrypt_mail(source, mime::parse(source), {.pgp_key = "no key", .certificates = {}, .form = {}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::invalid);
+}
+
+// Certificates made by openssl, which opens what was encrypted.
+class SmimeMail : public testing::Test {
+protected:
+    SmimeMail() { std::filesystem::create_directory(folder); }
+    ~SmimeMail() override { std::filesystem::remove_all(folder); }
+
+    std::string make_certificate(std::string const& name, std::string const& key) {
+        run("openssl req -x509 -nodes -days 30 -subj /CN=" + name + " -newkey " + key + " -keyout " +
+            at(name + ".key") + " -out " + at(name + ".pem"));
+        return read(name + ".pem");
+    }
+    std::string opened(std::string_view mail, std::string const& name) {
+        auto const tree = mime::parse(mail);
+        EXPECT_EQ(tree.type + "/" + tree.subtype, "application/pkcs7-mime");
+        EXPECT_EQ(tree.encoding, "base64");
+        std::string encoded(tree.content(mail));
+        EXPECT_LE(encoded.find("\r\n"), 76u);
+        std::erase_if(encoded, [](char c) { return c == '\r' || c == '\n'; });
+        std::ofstream(at("mail.der"), std::ios::binary) << base64_decode(encoded).value_or("");
+        run("openssl cms -decrypt -binary -inform DER -in " + at("mail.der") + " -recip " + at(name + ".pem") +
+            " -inkey " + at(name + ".key") + " -out " + at("mail.txt"));
+        return read("mail.txt");
+    }
+    std::string shown(std::string_view mail) {
+        std::ofstream(at("mail.b64"), std::ios::binary) << mime::parse(mail).content(mail);
+        run("base64 -d " + at("mail.b64") + " > " + at("mail.der"));
+        run("openssl cms -cmsout -print -noout -inform DER -in " + at("mail.der") + " > " + at("shown"));
+        return read("shown");
+    }
+
+private:
+    std::string at(std::string const& name) const { return (folder / name).string(); }
+    std::string read(std::string const& name) const {
+        std::ifstream in(at(name), std::ios::binary);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+    static void run(std::string const& command) {
+        EXPECT_EQ(std::system((command + " 2>/dev/null").c_str()), 0) << command;
+    }
+
+    std::filesystem::path folder = std::filesystem::temp_directory_path() / ("smime-" + random_hex(8));
+};
+
+TEST_F(SmimeMail, CanBeOpenedByEachOfItsOwnersKeys) {
+    auto const rsa = make_certificate("rsa", "rsa:2048");
+    auto const curve = make_certificate("curve", "ec -pkeyopt ec_paramgen_curve:P-256");
+    std::string const large = "Subject: large\r\n\r\n" + std::string(3'000'000, 'l');
+    for (bool const gcm : {false, true})
+        for (bool const oaep : {false, true})
+            for (std::string const& source : {std::string("Subject: s\r\nX-Hidden: y\r\n\r\nplans\n\0\r", 36), large}) {
+                auto const mail = encrypt_mail(source, mime::parse(source),
+                                               {.pgp_key = "", .certificates = {rsa, curve}, .form = {gcm, oaep}});
+                ASSERT_TRUE(mail) << mail.error().message;
+                EXPECT_TRUE(mail->view().starts_with("Subject:"));
+                EXPECT_FALSE(mail->view().contains("X-Hidden"));
+                auto const tree = mime::parse(mail->view());
+                EXPECT_EQ(*tree.parameter("smime-type"), gcm ? "authEnveloped-data" : "enveloped-data");
+                for (char const* name : {"rsa", "curve"}) EXPECT_EQ(opened(mail->view(), name), source) << name;
+            }
+}
+
+TEST_F(SmimeMail, UsesTheAlgorithmsThatWereAskedFor) {
+    auto const rsa = make_certificate("rsa", "rsa:2048");
+    auto const curve = make_certificate("curve", "ec -pkeyopt ec_paramgen_curve:P-384");
+    std::string_view const source = "Subject: s\r\n\r\nx\r\n";
+    auto const form_of = [&](EnvelopeForm form) {
+        return shown(
+            encrypt_mail(source, mime::parse(source), {.pgp_key = "", .certificates = {rsa, curve}, .form = form})
+                ->view());
+    };
+    auto const plain = form_of({});
+    EXPECT_TRUE(plain.contains("aes-256-cbc")) << plain;
+    EXPECT_TRUE(plain.contains("rsaEncryption"));
+    EXPECT_TRUE(plain.contains("dhSinglePass-stdDH-sha256kdf-scheme"));
+    EXPECT_TRUE(plain.contains("id-aes256-wrap"));
+    auto const modern = form_of({.gcm = true, .oaep = true});
+    EXPECT_TRUE(modern.contains("aes-256-gcm")) << modern;
+    EXPECT_TRUE(modern.contains("rsaesOaep"));
+}
+
+TEST_F(SmimeMail, SkipsCertificatesThatAreNotFitUnlessNoneIs) {
+    auto const good = make_certificate("good", "rsa:2048");
+    auto const small = make_certificate("small", "rsa:1024");
+    std::string_view const source = "Subject: s\r\n\r\nx\r\n";
+    auto const mail =
+        encrypt_mail(source, mime::parse(source), {.pgp_key = "", .certificates = {small, good}, .form = {}});
+    ASSERT_TRUE(mail);
+    EXPECT_EQ(opened(mail->view(), "good"), source);
+    auto const refused =
+        encrypt_mail(source, mime::parse(source), {.pgp_key = "", .certificates = {small}, .form = {}});
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::invalid);
 }

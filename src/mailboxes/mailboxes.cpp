@@ -229,10 +229,10 @@ Result<store::Snapshot> Mailboxes::snapshot(MailboxId id) const { return impl_->
 // The message as it is stored; none: as it came.
 Result<std::optional<Spool>> Mailboxes::Impl::encrypted(AppendRequest const& request, mime::Entity const& tree) const {
     if (request.flags.system & store::draft) return std::nullopt;
-    MALLARD_TRY_ASSIGN(auto const key,
-                       key_for_mailbox(accounts, store, request.user, request.mailbox, Arrival::from_outside));
-    if (!key) return std::nullopt;
-    return encrypt_for(*key, request.source, tree);
+    MALLARD_TRY_ASSIGN(auto const owner,
+                       owner_of_mailbox(accounts, store, request.user, request.mailbox, Arrival::from_outside));
+    if (!owner) return std::nullopt;
+    return encrypt_for(*owner, request.source, tree);
 }
 
 Result<store::Appended> Mailboxes::append(AppendRequest const& request) {
@@ -280,15 +280,15 @@ Result<store::Copied> Mailboxes::copy(UserId user, MailboxId from, store::UidSet
         MALLARD_TRY_ASSIGN(std::int64_t left, quota_left(user));
         if (bytes > left) return std::unexpected(over_quota());
     }
-    MALLARD_TRY_ASSIGN(auto const key,
-                       key_for_mailbox(impl_->accounts, impl_->store, user, to, Arrival::from_own_mailbox));
-    return key ? transfer_encrypted(impl_->store, *key, from, uids, to, false) : impl_->store.copy(from, uids, to);
+    MALLARD_TRY_ASSIGN(auto const owner,
+                       owner_of_mailbox(impl_->accounts, impl_->store, user, to, Arrival::from_own_mailbox));
+    return owner ? transfer_encrypted(impl_->store, *owner, from, uids, to, false) : impl_->store.copy(from, uids, to);
 }
 
 Result<store::Copied> Mailboxes::move(UserId user, MailboxId from, store::UidSet const& uids, MailboxId to) {
-    MALLARD_TRY_ASSIGN(auto const key,
-                       key_for_mailbox(impl_->accounts, impl_->store, user, to, Arrival::from_own_mailbox));
-    if (key) return transfer_encrypted(impl_->store, *key, from, uids, to, true);
+    MALLARD_TRY_ASSIGN(auto const owner,
+                       owner_of_mailbox(impl_->accounts, impl_->store, user, to, Arrival::from_own_mailbox));
+    if (owner) return transfer_encrypted(impl_->store, *owner, from, uids, to, true);
     return impl_->store.move(from, uids, to);  // within one user the storage used stays as it is
 }
 

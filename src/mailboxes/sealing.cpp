@@ -5,7 +5,6 @@
 
 #include "base/encoding.hpp"
 #include "base/log.hpp"
-#include "encryption/encrypted_mail.hpp"
 #include "mailboxes/mailboxes.hpp"
 
 namespace mallard::mailboxes {
@@ -29,8 +28,8 @@ Result<Spool> whole_of(store::MailStore& store, MailboxId mailbox, store::Row co
 // A mailbox's messages on their way into another one.
 class Transfer {
 public:
-    Transfer(store::MailStore& store, std::string_view key, MailboxId from, MailboxId to, bool is_move)
-        : store_(store), key_(key), from_(from), to_(to), is_move_(is_move) {}
+    Transfer(store::MailStore& store, encryption::Owner const& owner, MailboxId from, MailboxId to, bool is_move)
+        : store_(store), owner_(owner), from_(from), to_(to), is_move_(is_move) {}
 
     Result<void> run(store::MailboxIndex const& index, store::UidSet const& uids) {
         std::vector<store::Row const*> rows;
@@ -47,7 +46,7 @@ private:
     Result<void> one(store::MailboxIndex const& index, store::Row const& row) {
         if (row.system & store::draft) return as_it_is(row);
         MALLARD_TRY_ASSIGN(auto const clear, whole_of(store_, from_, row));
-        MALLARD_TRY_ASSIGN(auto const spool, encrypt_for(key_, clear.view(), mime::parse(clear.view())));
+        MALLARD_TRY_ASSIGN(auto const spool, encrypt_for(owner_, clear.view(), mime::parse(clear.view())));
         if (!spool) return as_it_is(row);
         std::string meta;
         store::Row const* const rows[] = {&row};
@@ -74,7 +73,7 @@ private:
     }
 
     store::MailStore& store_;
-    std::string_view key_;
+    encryption::Owner const& owner_;
     MailboxId from_, to_;
     bool is_move_;
     store::Copied copied_;
@@ -89,33 +88,36 @@ bool is_encrypted(mime::Entity const& tree) {
     return kind && (iequals(*kind, "enveloped-data") || iequals(*kind, "authEnveloped-data"));
 }
 
-Result<std::optional<std::string>> key_for_mailbox(accounts::Accounts const& accounts, store::MailStore const& store,
-                                                   UserId user, MailboxId mailbox, Arrival arrival) {
+Result<std::optional<encryption::Owner>> owner_of_mailbox(accounts::Accounts const& accounts,
+                                                          store::MailStore const& store, UserId user, MailboxId mailbox,
+                                                          Arrival arrival) {
     MALLARD_TRY_ASSIGN(auto const owner, accounts.get(user));
     if (!owner || (owner->pub_key.empty() && owner->smime_certs.empty())) return std::nullopt;
     MALLARD_TRY_ASSIGN(auto const target, store.mailbox(mailbox));
     bool const is_wanted =
         target && (target->encrypt_messages || (owner->encrypt_messages && arrival == Arrival::from_outside));
     if (!is_wanted || target->special_use == "\\Drafts") return std::nullopt;
-    if (!owner->smime_certs.empty())
-        return fail(ErrorKind::unavailable, "This server can not encrypt with the S/MIME certificates of this user");
-    return owner->pub_key;
+    return encryption::Owner{
+        .pgp_key = owner->pub_key,
+        .certificates = owner->smime_certs,
+        .form = {.gcm = owner->smime_cipher == "AES-GCM", .oaep = owner->smime_key_transport == "OAEP"}};
 }
 
-Result<std::optional<Spool>> encrypt_for(std::string_view key, std::string_view source, mime::Entity const& tree) {
+Result<std::optional<Spool>> encrypt_for(encryption::Owner const& owner, std::string_view source,
+                                         mime::Entity const& tree) {
     if (is_encrypted(tree)) return std::nullopt;
-    auto spool = encryption::encrypt_mail(source, tree, key);
+    auto spool = encryption::encrypt_mail(source, tree, owner);
     if (spool) return std::move(*spool);
     log(LogLevel::error, {.component = "mailboxes"}, "[ENCRYPTFAIL]", {{"error", spool.error().message}});
     return fail(ErrorKind::unavailable, "The message could not be encrypted: " + spool.error().message,
                 spool.error().context);
 }
 
-Result<store::Copied> transfer_encrypted(store::MailStore& store, std::string_view key, MailboxId from,
+Result<store::Copied> transfer_encrypted(store::MailStore& store, encryption::Owner const& owner, MailboxId from,
                                          store::UidSet const& uids, MailboxId to, bool is_move) {
     MALLARD_TRY_ASSIGN(auto const source, store.snapshot(from));
     MALLARD_TRY_ASSIGN(auto const target, store.snapshot(to));
-    Transfer transfer(store, key, from, to, is_move);
+    Transfer transfer(store, owner, from, to, is_move);
     transfer.copied().uid_validity = target->info.uid_validity;
     auto const done = transfer.run(*source, uids);
     if (!done && !is_move) (void)store.expunge(to, transfer.copied().target, false);
