@@ -10,6 +10,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^">]+)[">]', re.M)
 # header prefix -> (folders whose .cpp may include it, may a .hpp of theirs)
 HOMES = {
     "rocksdb/": (("src/kv",), True),
+    "rnp/": (("src/encryption",), False),
     "boost/beast": (("src/http",), False),
     "boost/asio/awaitable.hpp": (("src", "tests"), True),
     "boost/asio": (("src/net", "src/http", "src/app", "src/imap", "src/pop3", "src/lmtp", "tests"), False),

@@ -70,9 +70,10 @@ Accounts::Accounts(store::Documents& documents, store::SharedState& state, store
 Accounts::~Accounts() = default;
 
 Result<void> Accounts::open() {
-    for (auto const* collection : {&users_collection(), &deleted_users_collection(), &addresses_collection(),
-                                   &domain_aliases_collection(), &domain_cache_collection(), &asps_collection(),
-                                   &authlog_collection(), &tasks_collection(), &dkim_collection()})
+    for (auto const* collection :
+         {&users_collection(), &deleted_users_collection(), &addresses_collection(), &domain_aliases_collection(),
+          &domain_cache_collection(), &asps_collection(), &authlog_collection(), &tasks_collection(),
+          &dkim_collection(), &filters_collection(), &autoreplies_collection(), &address_register_collection()})
         MALLARD_TRY(impl_->documents.declare(*collection));
     return {};
 }

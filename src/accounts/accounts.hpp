@@ -100,7 +100,8 @@ public:
     std::int64_t quota_of(User const& user) const;  // effective, bytes
     Result<std::int64_t> storage_used(UserId id) const;
 
-    // Deletion at a later time (storage.md §17.3, deletion.cpp): the user is gone at once, its mail stays until then.
+    // Deletion by a task (storage.md §17.3, deletion.cpp): the user is gone at once, its mail when the task is due. One
+    // of a time to come can be taken back until then.
     struct Scheduled {
         ObjectId task;
         std::uint64_t addresses = 0;  // deleted now
@@ -112,9 +113,28 @@ public:
         std::uint64_t addresses = 0;   // recovered
         std::string main;
     };
-    // not_found; already_exists: the username was taken since; conflict: the deletion has begun.
+    // not_found; already_exists: the username was taken since; conflict: the deletion is due or has begun.
     Result<Restored> restore(UserId id);
-    Result<std::size_t> run_due_deletions();  // how many users went
+
+    // Tasks (tasks.cpp): the mail of deleted users, storage counted again.
+    Result<ObjectId> schedule_recount();  // of all users
+    Result<std::size_t> run_due_tasks();  // how many were done
+    Result<void> release_dead_tasks();    // whose server died: they are due again
+
+    // The authlog (storage.md §3.6).
+    struct AuthRecord {
+        ObjectId id;
+        // The texts that are stored, by WildDuck's names ("action", "ip", "sess", ...); null where nothing was known.
+        std::vector<std::pair<std::string, std::optional<std::string>>> texts;
+        std::optional<bool> temporary;  // with a temporary application password
+        TimeMs created = 0, last = 0, expires = 0;
+        std::int64_t events = 0;  // alike, that became one
+    };
+    struct AuthFilter {
+        std::string action, address;  // empty: any
+    };
+    Result<Page<AuthRecord>> authlog(UserId user, AuthFilter const& filter, ListRequest const& request) const;
+    Result<std::optional<AuthRecord>> auth_record(UserId user, ObjectId id) const;
 
     // A temporary password, usable for 24 hours from now but not before `valid_after`; the old one keeps working.
     Result<std::string> reset_password(UserId id, TimeMs valid_after);

@@ -1,6 +1,7 @@
 #pragma once
 // What the files of Accounts share: users.cpp, addresses.cpp, login.cpp, tokens.cpp.
 
+#include <functional>
 #include <string>
 
 #include "accounts/accounts.hpp"
@@ -30,13 +31,17 @@ struct Accounts::Impl {
     Result<bson::Document> update_user(UserId id, store::Update const& update);
     void forget(UserId id);  // in all caches
 
-    Result<Address> insert_address(Address address);
+    Result<Address> insert_address(Address address);                                   // already_exists: it is taken
+    Result<bson::Document> update_address(AddressId id, store::Update const& update);  // the same
     Result<bool> main_is_lost(UserId user) const;
     Result<Address> with_main(Address address) const;
     Result<void> remember_domain(std::string_view address);
     Result<void> clear_leftover(UserId user);
     Result<void> erase_addresses(UserId user);
-    Result<void> forget_state(UserId user);  // counters and application passwords of who is deleted
+    Result<void> forget_state(UserId user);  // counters, filters, application passwords of who is deleted
+    Result<void> erase_all(store::Collection const& collection, std::string_view index, UserId user);
+    Result<bool> run_task(Accounts& accounts, bson::Document const& task);
+    Result<void> recount_all(std::function<void()> const& still_here);
     Result<std::optional<bson::Document>> deletion_task(UserId user) const;
     Result<void> finish_creation(UserId id, NewUser const& user, std::string const& address, std::string const& hash);
     Result<void> create_mailboxes(UserId id, NewUser const& user);
@@ -59,9 +64,13 @@ struct Accounts::Impl {
     LoginCache logins;
 };
 
-// storage.md §16.5: which wildcard forms an address may have.
-Result<void> check_wildcard(std::string_view address, bool main, bool allowed);
+// Whether a normalized address may be added here.
+Result<void> check_address(std::string_view normal, bool main, bool wildcard);
 std::unexpected<Error> address_taken();
+
+// Tasks (storage.md §4.15).
+inline constexpr std::string_view user_deletion_task = "user-delete", quota_task = "quota";
+bson::Value task_value(bson::Document const& task, std::string_view field);  // null where it is not there
 
 // "2 minutes", for messages that say when to come back.
 std::string round_time(std::chrono::seconds seconds);

@@ -27,8 +27,10 @@ std::vector<std::string> wildcard_candidates(std::string_view local, std::string
     return candidates;
 }
 
-}  // namespace
+// The error of a write of an address.
+Error of_address(Error error) { return error.kind == ErrorKind::already_exists ? address_taken().error() : error; }
 
+// storage.md §16.5: which wildcard forms an address may have.
 Result<void> check_wildcard(std::string_view address, bool main, bool allowed) {
     if (std::ranges::count(address, '*') == 0) return {};
     if (!allowed || main) return fail(ErrorKind::invalid, "Address can not contain *");
@@ -41,6 +43,15 @@ Result<void> check_wildcard(std::string_view address, bool main, bool allowed) {
     bool const trailing = local.ends_with('*') && local.size() <= wildcard_letters_max + 1;
     if (!leading && !trailing) return refused;
     return {};
+}
+
+}  // namespace
+
+Result<void> check_address(std::string_view normal, bool main, bool wildcard) {
+    if (normal.contains('+')) return fail(ErrorKind::invalid, "Address can not contain +");
+    if (normal.starts_with('@') || normal.ends_with('@') || !normal.contains('@'))
+        return fail(ErrorKind::invalid, "This is not an address: " + std::string(normal));
+    return check_wildcard(normal, main, wildcard);
 }
 
 std::unexpected<Error> address_taken() {
@@ -139,8 +150,7 @@ Result<Address> Accounts::Impl::insert_address(Address address) {
     address.id = AddressId::generate();
     auto const inserted = documents.insert(addresses_collection(), address_document(address));
     resolved.drop_all();
-    if (!inserted)
-        return inserted.error().kind == ErrorKind::already_exists ? address_taken() : std::unexpected(inserted.error());
+    if (!inserted) return std::unexpected(of_address(inserted.error()));
     if (auto const remembered = remember_domain(address.address); !remembered) {
         (void)documents.erase(addresses_collection(), address.id);
         resolved.drop_all();
@@ -149,14 +159,19 @@ Result<Address> Accounts::Impl::insert_address(Address address) {
     return address;
 }
 
+Result<Document> Accounts::Impl::update_address(AddressId id, store::Update const& update) {
+    auto updated = documents.update(addresses_collection(), id, update);
+    resolved.drop_all();
+    if (!updated) return std::unexpected(of_address(updated.error()));
+    return updated;
+}
+
 Result<Address> Accounts::add_address(UserId user, std::string const& address, std::string const& name,
                                       std::vector<std::string> const& tags, std::string const& meta_data,
                                       std::string const& internal_data, bool main, bool allow_wildcard) {
     auto& self = *impl_;
     auto const normal = normalize_address(address, false, false);
-    if (normal.contains('+')) return fail(ErrorKind::invalid, "Address can not contain +");
-    if (normal.starts_with('@') || normal.ends_with('@')) return fail(ErrorKind::invalid, "This is not an address");
-    MALLARD_TRY(check_wildcard(normal, main, allow_wildcard));
+    MALLARD_TRY(check_address(normal, main, allow_wildcard));
     MALLARD_TRY_ASSIGN(auto const owner, self.user_document(user));
     if (!owner) return fail(ErrorKind::not_found, "This user does not exist");
     MALLARD_TRY_ASSIGN(auto added, self.insert_address({.address = normal,
@@ -200,9 +215,7 @@ Result<Address> Accounts::update_address(UserId user, AddressId id, AddressPatch
         if (normal != before->address) {
             if (wildcard || normal.contains('*'))
                 return fail(ErrorKind::invalid, "A wildcard address can not be renamed");
-            if (normal.contains('+')) return fail(ErrorKind::invalid, "Address can not contain +");
-            if (normal.starts_with('@') || normal.ends_with('@'))
-                return fail(ErrorKind::invalid, "This is not an address");
+            MALLARD_TRY(check_address(normal, false, false));
             update.set.emplace_back("address", normal);
             update.set.emplace_back("addrview", uview(normal));
         }
@@ -211,15 +224,8 @@ Result<Address> Accounts::update_address(UserId user, AddressId id, AddressPatch
     if (patch.name) update.set.emplace_back("name", *patch.name);
     if (patch.meta_data) update.set.emplace_back("metaData", *patch.meta_data);
     if (patch.internal_data) update.set.emplace_back("internalData", *patch.internal_data);
-    if (patch.tags) {
-        auto const tags = normal_tags(*patch.tags);
-        update.set.emplace_back("tags", to_array(tags));
-        update.set.emplace_back("tagsview", to_array(lower_case(tags)));
-    }
-    auto const updated = self.documents.update(addresses_collection(), id, update);
-    self.resolved.drop_all();
-    if (!updated)
-        return updated.error().kind == ErrorKind::already_exists ? address_taken() : std::unexpected(updated.error());
+    if (patch.tags) set_tags(update, *patch.tags);
+    MALLARD_TRY_ASSIGN(auto const updated, self.update_address(id, update));
     bool const renamed = normal != before->address;
     if (renamed) MALLARD_TRY(self.remember_domain(normal));
     // A rename of the main address that was cut off in the middle is completed by its repetition.
@@ -232,7 +238,7 @@ Result<Address> Accounts::update_address(UserId user, AddressId id, AddressPatch
         self.resolved.drop_all();
         if (!told) return std::unexpected(told.error());
     }
-    return self.with_main(address_from(*updated));
+    return self.with_main(address_from(updated));
 }
 
 Result<void> Accounts::erase_address(UserId user, AddressId id) {

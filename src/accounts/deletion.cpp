@@ -1,7 +1,9 @@
-// Users that go: at once, or at a later time until when they can be brought back (storage.md §17.3).
+// Users that go, and until the time of a later deletion come back (storage.md §17.3).
 //
-// A later deletion moves the user's document to `deletedusers`, takes its addresses away, and leaves a task that
-// erases the mail. The order is such that what is cut off in between can be repeated, and never loses mail early.
+// A deletion moves the user's document to `deletedusers`, takes its addresses away, and leaves a task that erases the
+// mail, at once or at that time. The order is such that what is cut off in between can be repeated, and never loses
+// mail early. tasks.cpp does the task.
+// Deviation: WildDuck's task keeps the messages, which nobody can reach, for 14 days more.
 
 #include <algorithm>
 
@@ -18,11 +20,8 @@ using bson::Document;
 
 namespace {
 
-constexpr std::size_t tasks_max = 10'000;
-constexpr std::size_t asps_max = 100'000;
+constexpr std::size_t rows_max = 100'000;
 constexpr TimeMs for_ever = 253'402'300'799'000;  // the end of the year 9999
-constexpr TimeMs task_lock_for = 3600LL * 1000;
-constexpr std::string_view task_name = "user-delete";
 
 std::vector<Document> kept_addresses(Document const& deleted) {
     std::vector<Document> addresses;
@@ -34,28 +33,26 @@ std::vector<Document> kept_addresses(Document const& deleted) {
     return addresses;
 }
 
-// Another server's task, or one of ours, that nobody has begun with.
-bool is_waiting(Document const& task) {
-    auto const* locked = task.find("locked");
-    return locked != nullptr && locked->as<bool>() != nullptr;
-}
-
-bool is_due(Document const& task, TimeMs now) {
-    auto const* locked = task.find("locked");
-    bool const free = locked == nullptr || (locked->as<bool>() != nullptr && !*locked->as<bool>());
-    return free || task.date("lockedUntil").value_or(0) <= now;
-}
-
+// Another server's task, or one of ours, that has a time and that nobody has begun with.
+bool is_delayed(Document const& task) { return task.boolean("locked") && task.text("status") == "delayed"; }
 }  // namespace
 
 Result<std::optional<Document>> Accounts::Impl::deletion_task(UserId user) const {
-    return documents.find_one(tasks_collection(), {.index = "task_data_user", .equals = {task_name, user}});
+    return documents.find_one(tasks_collection(), {.index = "task_data_user", .equals = {user_deletion_task, user}});
+}
+
+Result<void> Accounts::Impl::erase_all(store::Collection const& collection, std::string_view index, UserId user) {
+    MALLARD_TRY_ASSIGN(auto const rows,
+                       documents.find(collection, {.index = index, .equals = {user}, .limit = rows_max}));
+    for (auto const& row : rows) MALLARD_TRY(documents.erase(collection, row.id("_id").value()));
+    return {};
 }
 
 Result<void> Accounts::Impl::forget_state(UserId id) {
-    MALLARD_TRY_ASSIGN(auto const asps,
-                       documents.find(asps_collection(), {.index = "asps_user", .equals = {id}, .limit = asps_max}));
-    for (auto const& asp : asps) MALLARD_TRY(documents.erase(asps_collection(), asp.id("_id").value()));
+    MALLARD_TRY(erase_all(asps_collection(), "asps_user", id));
+    MALLARD_TRY(erase_all(filters_collection(), "user", id));
+    MALLARD_TRY(erase_all(autoreplies_collection(), "autoreply", id));
+    MALLARD_TRY(erase_all(address_register_collection(), "by_address", id));
     for (auto const* key : {"pxm:", "iup:", "idw:", "pdw:", "wdr:", "wdf:", "rl:rcpt:", "auth_user:"})
         MALLARD_TRY(state.erase(key + id.hex()));
     return state.erase_member("feature:indexing", id.hex());
@@ -78,7 +75,7 @@ Result<void> Accounts::erase(UserId id) {
     MALLARD_TRY(self.documents.erase(deleted_users_collection(), id));
     MALLARD_TRY_ASSIGN(auto const task, self.deletion_task(id));
     if (task) MALLARD_TRY(self.documents.erase(tasks_collection(), task->id("_id").value()));
-    (void)self.log_event(id, {.action = "delete user", .result = "success"});
+    if (document) (void)self.log_event(id, {.action = "delete user", .result = "success"});
     return {};
 }
 
@@ -89,7 +86,7 @@ Result<Accounts::Scheduled> Accounts::schedule_deletion(UserId id, TimeMs when) 
     MALLARD_TRY_ASSIGN(auto const earlier, self.documents.get(deleted_users_collection(), id));
     if (!document && !earlier) return fail(ErrorKind::not_found, "This user does not exist");
     MALLARD_TRY_ASSIGN(auto const rows, self.documents.find(addresses_collection(),
-                                                            {.index = "user", .equals = {id}, .limit = 100'000}));
+                                                            {.index = "user", .equals = {id}, .limit = rows_max}));
     Scheduled scheduled{.task = ObjectId::generate(), .addresses = rows.size()};
     if (document) {
         Document const info{{"deletedAt", Date{now}},
@@ -117,12 +114,13 @@ Result<Accounts::Scheduled> Accounts::schedule_deletion(UserId id, TimeMs when) 
             return std::unexpected(changed.error());
         return scheduled;
     }
+    bool const is_later = when > now;
     MALLARD_TRY(self.documents.insert(tasks_collection(), {{"_id", scheduled.task},
-                                                           {"task", task_name},
+                                                           {"task", user_deletion_task},
                                                            {"data", Document{{"user", id}}},
-                                                           {"locked", true},
-                                                           {"lockedUntil", Date{when}},
-                                                           {"status", "delayed"},
+                                                           {"locked", is_later},
+                                                           {"lockedUntil", Date{is_later ? when : now}},
+                                                           {"status", is_later ? "delayed" : "waiting"},
                                                            {"created", Date{now}}}));
     (void)self.log_event(id, {.action = "delete user", .result = "success"});
     return scheduled;
@@ -149,12 +147,12 @@ Result<Accounts::Restored> Accounts::restore(UserId id) {
     Restored restored;
     MALLARD_TRY_ASSIGN(auto const task, self.deletion_task(id));
     if (task) {
-        if (!is_waiting(*task)) return fail(ErrorKind::conflict, "The deletion of this user has begun");
+        if (!is_delayed(*task)) return fail(ErrorKind::conflict, "The deletion of this user has begun");
         // Whoever changes it first has it, us or who runs tasks: ours waits for ever, until it is erased at the end.
         auto const taken =
             self.documents.update(tasks_collection(), task->id("_id").value(),
                                   {.set = {{"lockedUntil", Date{for_ever}}, {"locked", true}, {"status", "delayed"}},
-                                   .expect = {{"locked", *task->find("locked")}}});
+                                   .expect = {{"locked", task_value(*task, "locked")}}});
         if (!taken) return fail(ErrorKind::conflict, "The deletion of this user has begun");
         restored.task = task->id("_id").value();
     }
@@ -167,7 +165,7 @@ Result<Accounts::Restored> Accounts::restore(UserId id) {
         if (!there) {
             if (task)  // as it was
                 (void)self.documents.update(tasks_collection(), *restored.task,
-                                            {.set = {{"lockedUntil", *task->find("lockedUntil")}}});
+                                            {.set = {{"lockedUntil", task_value(*task, "lockedUntil")}}});
             if (inserted.error().kind != ErrorKind::already_exists) return std::unexpected(inserted.error());
             return fail(ErrorKind::already_exists, "There is another user of this name now", "users_dotless");
         }
@@ -192,38 +190,6 @@ Result<Accounts::Restored> Accounts::restore(UserId id) {
     if (restored.task) MALLARD_TRY(self.documents.erase(tasks_collection(), *restored.task));
     (void)self.log_event(id, {.action = "restore user", .result = "success"});
     return restored;
-}
-
-Result<std::size_t> Accounts::run_due_deletions() {
-    auto& self = *impl_;
-    TimeMs const now = self.clock.now();
-    MALLARD_TRY_ASSIGN(auto const tasks,
-                       self.documents.find(tasks_collection(),
-                                           {.index = "task_data_user", .equals = {task_name}, .limit = tasks_max}));
-    std::size_t done = 0;
-    for (auto const& task : tasks) {
-        auto const* data = task.document("data");
-        auto const user = data ? data->id("user") : task.id("user");  // of old without `data`
-        if (!user || !is_due(task, now)) continue;
-        auto const *locked = task.find("locked"), *until = task.find("lockedUntil");
-        auto const claimed = self.documents.update(tasks_collection(), task.id("_id").value(),
-                                                   {.set = {{"locked", bson::Binary{random_hex(6)}},
-                                                            {"lockedUntil", Date{now + task_lock_for}},
-                                                            {"status", "active"}},
-                                                    .expect = {{"locked", locked ? *locked : bson::Value()},
-                                                               {"lockedUntil", until ? *until : bson::Value()}}});
-        if (!claimed) continue;  // another server was faster, or it was cancelled
-        MALLARD_TRY_ASSIGN(auto const deleted, self.documents.get(deleted_users_collection(), *user));
-        if (deleted) {
-            MALLARD_TRY(erase(UserId(*user)));
-            log(LogLevel::info, {.component = "tasks", .session = {}, .user = user->hex(), .address = {}},
-                "[TASKOK] user-delete");
-            ++done;
-        } else {
-            MALLARD_TRY(self.documents.erase(tasks_collection(), task.id("_id").value()));
-        }
-    }
-    return done;
 }
 
 }  // namespace mallard::accounts

@@ -1,5 +1,7 @@
+#include <map>
 #include <thread>
 
+#include "accounts/entities.hpp"
 #include "accounts/test_backend.hpp"
 
 namespace mallard::accounts {
@@ -35,14 +37,14 @@ TEST_F(Deletion, LaterTakesTheUserAndItsAddressesAwayButKeepsTheMail) {
 TEST_F(Deletion, IsDoneWhenItsTimeHasComeAndNotBefore) {
     ASSERT_TRUE(backend.accounts.schedule_deletion(user.id, when));
     wait_until(when - 1);
-    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 0u);
     EXPECT_TRUE(has_mail());
     wait_until(when);
-    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 1u);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 1u);
     EXPECT_FALSE(has_mail());
     EXPECT_FALSE(backend.accounts.deleted_user(user.id).value());
     EXPECT_EQ(kind_of(backend.accounts.restore(user.id)), ErrorKind::not_found);
-    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 0u);
 }
 
 TEST_F(Deletion, AskedForAgainKeepsItsTaskAndTakesTheNewTime) {
@@ -51,11 +53,93 @@ TEST_F(Deletion, AskedForAgainKeepsItsTaskAndTakesTheNewTime) {
     EXPECT_EQ(first.task, second.task);
     EXPECT_EQ(second.addresses, 0u);
     wait_until(when);
-    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 0u);
     EXPECT_EQ(backend.accounts.deleted_user(user.id).value()->addresses.size(), 1u);
     ASSERT_TRUE(backend.accounts.erase(user.id));  // now, after all
     EXPECT_FALSE(has_mail());
     EXPECT_FALSE(backend.accounts.deleted_user(user.id).value());
+}
+
+TEST_F(Deletion, AtOnceIsDoneByATaskAndCanNotBeTakenBack) {
+    auto const scheduled = backend.accounts.schedule_deletion(user.id, backend.clock.now());
+    ASSERT_TRUE(scheduled) << scheduled.error().message;
+    auto const task = backend.documents.get(tasks_collection(), scheduled->task).value().value();
+    EXPECT_EQ(task.text("task"), "user-delete");
+    EXPECT_EQ(task.document("data")->id("user"), user.id);
+    EXPECT_EQ(task.text("status"), "waiting");
+    EXPECT_FALSE(task.boolean("locked", true));
+    EXPECT_TRUE(has_mail());
+    EXPECT_EQ(backend.accounts.deleted_user(user.id).value()->username, "leaver");
+    EXPECT_EQ(kind_of(backend.accounts.restore(user.id)), ErrorKind::conflict);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 1u);
+    EXPECT_FALSE(has_mail());
+    EXPECT_FALSE(backend.documents.get(tasks_collection(), scheduled->task).value());
+    EXPECT_EQ(kind_of(backend.accounts.restore(user.id)), ErrorKind::not_found);
+}
+
+TEST_F(Deletion, TakesWhatBelongsToItsUserAndNothingOfOthers) {
+    auto const other = backend.add_user("other");
+    store::Collection const* const collections[] = {&filters_collection(), &autoreplies_collection(),
+                                                    &address_register_collection(), &asps_collection()};
+    std::map<ObjectId, store::Collection const*> of_leaver, of_other;
+    for (auto const* collection : collections)
+        for (auto const& owner : {user, other}) {
+            auto const id = ObjectId::generate();
+            ASSERT_TRUE(backend.documents.insert(*collection, {{"_id", id}, {"user", owner.id}}));
+            (owner.id == user.id ? of_leaver : of_other)[id] = collection;
+        }
+    ASSERT_TRUE(backend.accounts.schedule_deletion(user.id, backend.clock.now()));
+    for (auto const& [id, collection] : of_leaver) EXPECT_TRUE(backend.documents.get(*collection, id).value());
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 1u);
+    for (auto const& [id, collection] : of_leaver) EXPECT_FALSE(backend.documents.get(*collection, id).value());
+    for (auto const& [id, collection] : of_other) EXPECT_TRUE(backend.documents.get(*collection, id).value());
+}
+
+TEST_F(Deletion, ThatFailedIsTriedAgainAMinuteLaterAndKeepsNobodyElseWaiting) {
+    auto const other = backend.add_user("other");
+    ASSERT_TRUE(backend.accounts.schedule_deletion(user.id, backend.clock.now()));
+    backend.mail.keeps_users = true;
+    EXPECT_EQ(kind_of(backend.accounts.run_due_tasks()), ErrorKind::io);
+    EXPECT_EQ(kind_of(backend.accounts.restore(user.id)), ErrorKind::conflict);
+    backend.mail.keeps_users = false;
+    ASSERT_TRUE(backend.accounts.schedule_deletion(other.id, backend.clock.now()));
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 1u);
+    EXPECT_FALSE(backend.accounts.deleted_user(other.id).value());
+    EXPECT_TRUE(backend.accounts.deleted_user(user.id).value());
+    backend.clock.advance(60'000);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 1u);
+    EXPECT_FALSE(has_mail());
+}
+
+TEST_F(Deletion, OfAServerThatDiedIsTakenOverWhenItsLockHasRunOut) {
+    auto const task = backend.accounts.schedule_deletion(user.id, backend.clock.now())->task;
+    TimeMs const until = backend.clock.now() + 3'600'000;
+    ASSERT_TRUE(backend.documents.update(tasks_collection(), task,
+                                         {.set = {{"locked", bson::Binary{std::string(12, '\x9f')}},
+                                                  {"lockedUntil", bson::Date{until}},
+                                                  {"status", "active"}}}));
+    ASSERT_TRUE(backend.accounts.release_dead_tasks());
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 0u);
+    wait_until(until);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 0u);
+    ASSERT_TRUE(backend.accounts.release_dead_tasks());
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 1u);
+    EXPECT_FALSE(has_mail());
+}
+
+TEST_F(Deletion, ACountOfAllStorageIsATaskToo) {
+    auto const other = backend.add_user("other");
+    auto const task = backend.accounts.schedule_recount();
+    ASSERT_TRUE(task);
+    EXPECT_EQ(backend.documents.get(tasks_collection(), *task).value()->text("task"), "quota");
+    backend.mail.keeps_users = true;
+    EXPECT_EQ(kind_of(backend.accounts.run_due_tasks()), ErrorKind::io);
+    backend.mail.keeps_users = false;
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 0u);
+    backend.clock.advance(60'000);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 1u);
+    EXPECT_EQ(backend.mail.recounted, (std::vector<UserId>{user.id, other.id}));
+    EXPECT_FALSE(backend.documents.get(tasks_collection(), *task).value());
 }
 
 TEST_F(Deletion, IsTakenBackByRestoring) {
@@ -70,7 +154,7 @@ TEST_F(Deletion, IsTakenBackByRestoring) {
     EXPECT_TRUE(backend.accounts.resolve("second@example.com", false).value());
     EXPECT_TRUE(backend.log_in("leaver", "secret"));
     wait_until(when);
-    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 0u);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 0u);
     EXPECT_TRUE(has_mail());
 }
 
@@ -90,14 +174,14 @@ TEST_F(Deletion, LeavesNameAndAddressesToOthersWhoKeepThem) {
     backend.add_user("ot.her");
     EXPECT_EQ(kind_of(backend.accounts.restore(other.id)), ErrorKind::already_exists);
     wait_until(when);
-    EXPECT_EQ(backend.accounts.run_due_deletions().value(), 1u);  // still to be done
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 1u);  // still to be done
 }
 
 TEST(DeletionFaults, LoseNoMailAndCanBeRepeatedWhereverTheyAreCutOff) {
     for (int fail_at = 1;; ++fail_at) {
         auto const memory = kv::new_memory_state();
         UserId id;
-        TimeMs const when = 10 * day_ms;
+        TimeMs const when = ManualClock().now() + 10 * day_ms;
         bool fired = false;
         int before = 0;
         {

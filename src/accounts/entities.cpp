@@ -91,6 +91,26 @@ Collection const& dkim_collection() {
     return collection;
 }
 
+Collection const& filters_collection() {
+    static Collection const collection{
+        .name = "filters", .role = DatabaseRole::main, .indexes = {{.name = "user", .fields = {"user"}}}};
+    return collection;
+}
+
+Collection const& autoreplies_collection() {
+    static Collection const collection{.name = "autoreplies",
+                                       .role = DatabaseRole::main,
+                                       .indexes = {{.name = "autoreply", .fields = {"user", "start", "end"}}}};
+    return collection;
+}
+
+Collection const& address_register_collection() {
+    static Collection const collection{.name = "addressregister",
+                                       .role = DatabaseRole::main,
+                                       .indexes = {{.name = "by_address", .fields = {"user", "addrview", "updated"}}}};
+    return collection;
+}
+
 namespace {
 
 std::vector<std::string> texts(Document const& document, std::string_view key) {
@@ -258,10 +278,7 @@ Document user_document(UserId id, std::string const& username, NewUser const& us
         {"featureFlags", user.indexing_feature ? Document{{"indexing", true}} : Document{}},
         {"created", Date{now}},
     };
-    if (auto const tags = normal_tags(user.tags); !tags.empty()) {
-        document.set("tags", to_array(tags));
-        document.set("tagsview", to_array(lower_case(tags)));
-    }
+    set_tags(document, user.tags);
     if (!user.from_whitelist.empty()) document.set("fromWhitelist", to_array(user.from_whitelist));
     if (!user.mta_relay.empty()) document.set("mtaRelay", relay_document(user.mta_relay));
     return document;
@@ -293,10 +310,7 @@ Document address_document(Address const& address) {
     document.set("address", address.address);
     document.set("addrview", address.addrview);
     document.set("created", Date{address.created});
-    if (!address.tags.empty()) {
-        document.set("tags", to_array(address.tags));
-        document.set("tagsview", to_array(lower_case(address.tags)));
-    }
+    set_tags(document, address.tags);
     if (!address.meta_data.empty()) document.set("metaData", address.meta_data);
     if (!address.internal_data.empty()) document.set("internalData", address.internal_data);
     if (address.user.is_nil()) {
@@ -324,11 +338,6 @@ Document autoreply_document(Autoreply const& reply) {
     return document;
 }
 
-std::vector<std::string> lower_case(std::vector<std::string> texts) {
-    for (auto& text : texts) text = to_lower(text);
-    return texts;
-}
-
 std::vector<std::string> normal_tags(std::vector<std::string> const& tags) {
     std::vector<std::string> normal;
     for (auto const& tag : tags) {
@@ -338,6 +347,21 @@ std::vector<std::string> normal_tags(std::vector<std::string> const& tags) {
     }
     std::ranges::sort(normal, {}, [](std::string const& tag) { return to_lower(tag); });
     return normal;
+}
+
+void set_tags(Document& document, std::vector<std::string> const& tags) {
+    if (normal_tags(tags).empty()) return;
+    store::Update fields;
+    set_tags(fields, tags);
+    for (auto& [field, value] : fields.set) document.set(field, std::move(value));
+}
+
+void set_tags(store::Update& update, std::vector<std::string> const& tags) {
+    auto const normal = normal_tags(tags);
+    auto view = normal;
+    for (auto& tag : view) tag = to_lower(tag);
+    update.set.emplace_back("tags", to_array(normal));
+    update.set.emplace_back("tagsview", to_array(view));
 }
 
 Array to_array(std::vector<std::string> const& texts) { return {texts.begin(), texts.end()}; }

@@ -19,7 +19,10 @@ store::Collection const& domain_cache_collection();
 store::Collection const& asps_collection();
 store::Collection const& authlog_collection();
 store::Collection const& tasks_collection();
-store::Collection const& dkim_collection();  // here only for the renaming of a domain
+store::Collection const& dkim_collection();     // here only for the renaming of a domain
+store::Collection const& filters_collection();  // these three only to go with their user
+store::Collection const& autoreplies_collection();
+store::Collection const& address_register_collection();
 
 User user_from(bson::Document const& document);
 // As it is inserted: disabled, not activated, without password and address (storage.md §17.1).
@@ -35,8 +38,10 @@ bson::Value level_value(double level);  // a whole number as int32 (storage.md �
 
 // Trimmed, without doubles whatever the case, sorted without case (api.md §7).
 std::vector<std::string> normal_tags(std::vector<std::string> const& tags);
+// As normal_tags() with their lower-case view, by which they are found. A new document without tags has neither field.
+void set_tags(bson::Document& document, std::vector<std::string> const& tags);
+void set_tags(store::Update& update, std::vector<std::string> const& tags);
 bson::Array to_array(std::vector<std::string> const& texts);
-std::vector<std::string> lower_case(std::vector<std::string> texts);
 bson::Array to_array(std::vector<Target> const& targets);
 
 }  // namespace mallard::accounts

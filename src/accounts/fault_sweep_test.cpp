@@ -5,21 +5,16 @@
 #include <functional>
 
 #include "accounts/accounts.hpp"
-#include "kv/engine.hpp"
-#include "store/embedded/store.hpp"
-#include "store/embedded/tables.hpp"
+#include "store/embedded/faulty_store.hpp"
 
 namespace mallard::accounts {
 namespace {
 
 // Accounts on the whole embedded store, on a disk that may fail.
-struct Machine {
+struct Machine : store::embedded::FaultyStore {
     Machine(std::shared_ptr<kv::MemoryState> memory, int fail_at, bool once)
-        : disk(kv::open_memory(std::move(memory), store::embedded::table_specs())),
-          faulty(kv::wrap_faulty(*disk, fail_at, once)) {
-        auto opened = store::embedded::EmbeddedStore::open(*faulty, {.upkeep = false}, clock);
-        if (!opened) return;
-        store = std::move(*opened);
+        : FaultyStore(std::move(memory), fail_at, once) {
+        if (!store) return;
         AccountsConfig config;
         config.email_domain = "example.com";
         config.pbkdf2_iterations = 1;
@@ -40,10 +35,6 @@ struct Machine {
     }
     UserId user(std::string const& name) { return accounts->find_by_username(name).value().value().id; }
 
-    ManualClock clock;
-    std::unique_ptr<kv::Engine> disk;
-    std::unique_ptr<kv::FaultyEngine> faulty;
-    std::unique_ptr<store::embedded::EmbeddedStore> store;
     std::optional<Accounts> accounts;
     bool up = false;
 };

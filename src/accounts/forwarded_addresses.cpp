@@ -22,19 +22,11 @@ Result<void> settle_targets(Accounts const& accounts, std::string const& own, st
     return {};
 }
 
-Result<std::string> check_forwarded(std::string const& address, bool allow_wildcard) {
-    auto normal = normalize_address(address, false, false);
-    if (normal.contains('+')) return fail(ErrorKind::invalid, "Address can not contain +");
-    if (normal.starts_with('@') || normal.ends_with('@') || !normal.contains('@'))
-        return fail(ErrorKind::invalid, "This is not an address: " + normal);
-    MALLARD_TRY(check_wildcard(normal, false, allow_wildcard));
-    return normal;
-}
-
 }  // namespace
 
 Result<Address> Accounts::add_forwarded(Address wanted, bool allow_wildcard) {
-    MALLARD_TRY_ASSIGN(wanted.address, check_forwarded(wanted.address, allow_wildcard));
+    wanted.address = normalize_address(wanted.address, false, false);
+    MALLARD_TRY(check_address(wanted.address, false, allow_wildcard));
     wanted.user = UserId{};
     wanted.addrview = uview(wanted.address);
     wanted.tags = normal_tags(wanted.tags);
@@ -50,7 +42,8 @@ Result<Address> Accounts::update_forwarded(AddressId id, ForwardedPatch const& p
     store::Update update;
     std::string normal = before->address;
     if (patch.address) {
-        MALLARD_TRY_ASSIGN(normal, check_forwarded(*patch.address, false));
+        normal = normalize_address(*patch.address, false, false);
+        MALLARD_TRY(check_address(normal, false, false));
         if (before->address.contains('*') && normal != before->address)
             return fail(ErrorKind::invalid, "A wildcard address can not be renamed");
         update.set.emplace_back("address", normal);
@@ -70,18 +63,11 @@ Result<Address> Accounts::update_forwarded(AddressId id, ForwardedPatch const& p
         MALLARD_TRY(settle_targets(*this, normal, targets));
         update.set.emplace_back("targets", to_array(targets));
     }
-    if (patch.tags) {
-        auto const tags = normal_tags(*patch.tags);
-        update.set.emplace_back("tags", to_array(tags));
-        update.set.emplace_back("tagsview", to_array(lower_case(tags)));
-    }
-    auto const updated = self.documents.update(addresses_collection(), id, update);
-    self.resolved.drop_all();
-    if (!updated)
-        return updated.error().kind == ErrorKind::already_exists ? address_taken() : std::unexpected(updated.error());
+    if (patch.tags) set_tags(update, *patch.tags);
+    MALLARD_TRY_ASSIGN(auto const updated, self.update_address(id, update));
     if (normal != before->address) MALLARD_TRY(self.remember_domain(normal));
     if (patch.forwards) MALLARD_TRY(self.state.erase("wdf:" + id.hex()));
-    return address_from(*updated);
+    return address_from(updated);
 }
 
 Result<void> Accounts::erase_forwarded(AddressId id) {

@@ -19,7 +19,8 @@ namespace mallard::accounts {
 // The mailboxes of users, and nothing in them.
 class MailboxesOnly final : public store::MailStore {
 public:
-    bool broken = false;  // refuses to create
+    bool broken = false;       // refuses to create
+    bool keeps_users = false;  // refuses to delete
 
     Result<std::vector<store::MailboxInfo>> create_mailboxes(std::vector<store::MailboxInfo> infos) override {
         std::lock_guard lock(mutex_);
@@ -37,6 +38,7 @@ public:
     }
     Result<void> delete_user(UserId user) override {
         std::lock_guard lock(mutex_);
+        if (keeps_users) return fail(ErrorKind::io, "The disk failed");
         users_.erase(user);
         return {};
     }
@@ -71,7 +73,13 @@ public:
         return none();
     }
     Result<void> restore_marks(MailboxId, store::Uid, store::ModSeq) override { return none(); }
-    Result<void> recount_storage(UserId) override { return none(); }
+    Result<void> recount_storage(UserId user) override {
+        std::lock_guard lock(mutex_);
+        if (keeps_users) return fail(ErrorKind::io, "The disk failed");
+        recounted.push_back(user);
+        return {};
+    }
+    std::vector<UserId> recounted;
     Result<store::UidSet> patch(MailboxId, store::UidSet const&, store::MessagePatch const&) override { return none(); }
     Result<std::optional<TimeMs>> expiry(MailboxId, store::Row const&) const override { return none(); }
     Result<std::uint64_t> remove_expired() override { return std::uint64_t{0}; }

@@ -266,11 +266,7 @@ void set_plain_fields(UserPatch const& patch, store::Update& update) {
     }
     if (patch.from_whitelist) update.set.emplace_back("fromWhitelist", to_array(*patch.from_whitelist));
     if (patch.targets) update.set.emplace_back("targets", to_array(*patch.targets));
-    if (patch.tags) {
-        auto const tags = normal_tags(*patch.tags);
-        update.set.emplace_back("tags", to_array(tags));
-        update.set.emplace_back("tagsview", to_array(lower_case(tags)));
-    }
+    if (patch.tags) set_tags(update, *patch.tags);
 }
 
 // api.md §9: a new password ends temporary ones and what was known of the old.

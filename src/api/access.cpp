@@ -21,20 +21,18 @@ std::string presented_token(http::Request const& request, Json& query) {
     return token;
 }
 
-std::expected<Principal, std::string> principal_of(std::string const& token, Services& services,
-                                                   ApiConfig const& config) {
+Result<Principal> principal_of(std::string const& token, Services& services, ApiConfig const& config) {
     bool const fixed = !config.access_token.empty();
     if (fixed && equal_constant_time(token, config.access_token)) return Principal{"root", "root", token, false};
     if (config.access_control || !token.empty()) {
-        if (token.empty()) return std::unexpected("Access token is required. Send it in the X-Access-Token header");
-        auto verified = services.accounts.verify_token(token);
-        if (!verified) return std::unexpected("The access token could not be checked. Try again");
-        if (!*verified || !is_role((*verified)->role)) {
-            return std::unexpected("Invalid access token. Ask for a new one by POST /authenticate");
-        }
-        return Principal{(*verified)->user, (*verified)->role, token, (*verified)->ttl > 0};
+        if (token.empty())
+            return fail(ErrorKind::auth_failed, "Access token is required. Send it in the X-Access-Token header");
+        MALLARD_TRY_ASSIGN(auto const verified, services.accounts.verify_token(token));
+        if (!verified || !is_role(verified->role))
+            return fail(ErrorKind::auth_failed, "Invalid access token. Ask for a new one by POST /authenticate");
+        return Principal{verified->user, verified->role, token, verified->ttl > 0};
     }
-    if (fixed) return std::unexpected("Invalid access token");
+    if (fixed) return fail(ErrorKind::auth_failed, "Invalid access token");
     return Principal{"root", "root", "", false};
 }
 

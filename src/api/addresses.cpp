@@ -13,14 +13,6 @@ namespace {
 using namespace http;
 using accounts::Address;
 
-// The user must be there before its addresses are looked for.
-std::optional<Failure> check_user(Call& call) {
-    auto const user = call.services.accounts.get(call.user());
-    if (!user) return failure_of(user.error(), Subject::user);
-    if (!*user) return user_not_found();
-    return std::nullopt;
-}
-
 OrderedJson user_item(Address const& address) {
     OrderedJson item{{"id", address.id.hex()}};
     if (!address.name.empty()) item["name"] = address.name;

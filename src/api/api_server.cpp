@@ -22,9 +22,9 @@ namespace mallard::api {
 Endpoints const& all_endpoints() {
     static Endpoints const endpoints = [] {
         Endpoints all;
-        for (auto const make :
-             {authentication_endpoints, user_endpoints, address_endpoints, forwarded_address_endpoints,
-              domain_endpoints, mailbox_endpoints, message_endpoints, upload_endpoints, service_endpoints}) {
+        for (auto const make : {authentication_endpoints, authlog_endpoints, user_endpoints, address_endpoints,
+                                forwarded_address_endpoints, domain_endpoints, mailbox_endpoints, message_endpoints,
+                                upload_endpoints, service_endpoints}) {
             for (Endpoint& endpoint : make()) all.push_back(std::move(endpoint));
         }
         return all;
@@ -153,6 +153,18 @@ private:
         return http::framework_error(status, code, message);
     }
 
+    http::Response refuse(Trace& trace, Failure const& failure) {
+        trace.outcome.code = failure.code;
+        trace.outcome.error = failure.message;
+        return json_response(failure.status, failure.body());
+    }
+
+    // A token that could not be checked may be good: its client is told what to do about the cause (503: come back).
+    http::Response refuse_token(Trace& trace, Error const& error) {
+        if (error.kind == ErrorKind::auth_failed) return refuse(trace, 403, "InvalidToken", error.message);
+        return refuse(trace, failure_of(error, Subject::user));
+    }
+
     http::Response answer(http::Request& request, Trace& trace) {
         if (auto allowed = preflight(request, config_.cors)) return std::move(*allowed);
         auto route = router_.find(request.method, request.path);
@@ -185,7 +197,7 @@ private:
         std::string const token = presented_token(request, query);
         if (endpoint.operation.needs_token) {
             auto principal = principal_of(token, services_, config_);
-            if (!principal) return refuse(trace, 403, "InvalidToken", principal.error());
+            if (!principal) return refuse_token(trace, principal.error());
             trace.who = std::move(*principal);
         } else {
             trace.who = Principal{"", "", "", false};
@@ -207,11 +219,7 @@ private:
 
     http::Response execute(Endpoint const& endpoint, Call& call, Trace& trace) {
         Answer result = run(endpoint, call);
-        if (!result) {
-            trace.outcome.code = result.error().code;
-            trace.outcome.error = result.error().message;
-            return json_response(result.error().status, result.error().body());
-        }
+        if (!result) return refuse(trace, result.error());
         if (auto* response = std::get_if<http::Response>(&*result)) return std::move(*response);
         OrderedJson const& body = std::get<OrderedJson>(*result);
         if (auto const id = body.find("id"); id != body.end()) {

@@ -38,6 +38,13 @@ http::Field ip_field() { return http::optional("ip", http::ip(), "IP address the
 http::Field user_field() { return http::required("user", http::id(), "ID of the user, or `me`"); }
 http::Field mailbox_field() { return http::required("mailbox", http::id(), "ID of the mailbox"); }
 
+std::optional<Failure> check_user(Call& call) {
+    auto const user = call.services.accounts.get(call.user());
+    if (!user) return failure_of(user.error(), Subject::user);
+    if (!*user) return user_not_found();
+    return std::nullopt;
+}
+
 OrderedJson success() { return {{"success", true}}; }
 
 http::Schema success_with(std::vector<http::Field> fields) {

@@ -60,6 +60,7 @@ using Endpoints = std::vector<Endpoint>;
 // One function per resource, in its file.
 Endpoints user_endpoints();
 Endpoints authentication_endpoints();
+Endpoints authlog_endpoints();
 Endpoints address_endpoints();
 Endpoints forwarded_address_endpoints();
 Endpoints domain_endpoints();
@@ -76,6 +77,8 @@ http::Field session_field();
 http::Field ip_field();
 http::Field user_field();
 http::Field mailbox_field();
+// A failure if there is no user of the path parameter.
+std::optional<Failure> check_user(Call& call);
 // {success: true, ...}
 OrderedJson success();
 http::Schema success_with(std::vector<http::Field> fields);

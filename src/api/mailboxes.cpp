@@ -13,13 +13,6 @@ namespace {
 using namespace http;
 using store::MailboxInfo;
 
-std::optional<Failure> check_user(Call& call) {
-    auto const user = call.services.accounts.get(call.user());
-    if (!user) return failure_of(user.error(), Subject::user);
-    if (!*user) return user_not_found();
-    return std::nullopt;
-}
-
 OrderedJson item_of(MailboxInfo const& mailbox, store::MailboxIndex const& index) {
     OrderedJson item{
         {"id", mailbox.id.hex()}, {"name", mailbox.path.substr(mailbox.path.rfind('/') + 1)}, {"path", mailbox.path}};
@@ -99,11 +92,8 @@ Answer create_mailbox(Call& call) {
     if (auto failed = check_user(call)) return std::unexpected(std::move(*failed));
     MailboxInfo settings;
     settings.hidden = call.flag("hidden");
+    settings.encrypt_messages = call.flag("encryptMessages");
     settings.retention_ms = call.integer("retention");
-    if (call.flag("encryptMessages")) {
-        return std::unexpected(
-            not_offered("encryptMessages: this server does not encrypt messages yet. Send false or leave it out"));
-    }
     auto const created = call.services.mailboxes.create(call.user(), call.text("path"), std::move(settings));
     if (!created) {
         Failure failure = failure_of(created.error(), Subject::mailbox);
@@ -132,12 +122,8 @@ Answer update_mailbox(Call& call) {
     if (call.has("retention")) patch.retention_ms = call.integer("retention");
     if (call.has("subscribed")) patch.subscribed = call.flag("subscribed");
     if (call.has("hidden")) patch.hidden = call.flag("hidden");
-    if (call.flag("encryptMessages")) {
-        return std::unexpected(
-            not_offered("encryptMessages: this server does not encrypt messages yet. Send false or leave it out"));
-    }
-    bool const asked =
-        patch.path || patch.retention_ms || patch.subscribed || patch.hidden || call.has("encryptMessages");
+    if (call.has("encryptMessages")) patch.encrypt_messages = call.flag("encryptMessages");
+    bool const asked = patch.path || patch.retention_ms || patch.subscribed || patch.hidden || patch.encrypt_messages;
     if (!asked) return std::unexpected(Failure{400, "", "Nothing was changed"});
     auto const mailbox = call.services.mailboxes.get(call.user(), call.mailbox());
     if (!mailbox) return std::unexpected(worded(failure_of(mailbox.error(), Subject::mailbox), "Mailbox update"));
@@ -198,7 +184,8 @@ Endpoints mailbox_endpoints() {
               .body_fields = {required("path", mailbox_path().max(65663), "Levels are separated by /"),
                               optional("hidden", off),
                               optional("retention", number().at_least(0), "Milliseconds; 0: as the user's"),
-                              optional("encryptMessages", off), session_field(), ip_field()},
+                              optional("encryptMessages", off, "What is put into it is encrypted with the user's key"),
+                              session_field(), ip_field()},
               .reply = success_with({required("id", id())}),
               .permission = {"mailboxes", "create", true}},
              create_mailbox},

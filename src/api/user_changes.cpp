@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <array>
 
-#include "accounts/encryption_keys.hpp"
 #include "accounts/password.hpp"
 #include "api/values.hpp"
 #include "base/encoding.hpp"
+#include "encryption/certificate.hpp"
+#include "encryption/pgp_key.hpp"
 
 namespace mallard::api {
 namespace {
@@ -34,16 +35,10 @@ constexpr std::array<LimitField, 10> limit_fields{{
     {"receivedMax", &accounts::Limits::received_max, &accounts::UserPatch::received_max},
 }};
 
-// Who asks for encryption must not find mail in the clear: refused until messages are encrypted at delivery.
+// Who asks for encryption must not find mail in the clear.
 std::optional<Failure> refuse_encryption(Call const& call) {
-    for (auto const* name : {"encryptMessages", "encryptForwarded"}) {
-        if (call.flag(name)) {
-            return not_offered(std::string(name) +
-                               ": this server does not encrypt messages yet. Send false or leave it out; keys and "
-                               "certificates may be stored already");
-        }
-    }
-    return std::nullopt;
+    if (!call.flag("encryptForwarded")) return std::nullopt;
+    return not_offered("encryptForwarded: this server does not forward yet. Send false or leave it out");
 }
 
 // A hash that no login could ever match.
@@ -61,10 +56,10 @@ std::optional<Failure> refuse_keys(Call const& call, bool both_refused) {
         return invalid_input("Send either pubKey or smimeCerts, not both");
     }
     if (!key.empty()) {
-        if (auto const read = accounts::read_pgp_key(key); !read) return invalid_input(read.error().message);
+        if (auto const read = encryption::read_public_key(key); !read) return invalid_input(read.error().message);
     }
     for (auto const& certificate : certificates) {
-        if (auto const read = accounts::read_certificate(certificate); !read)
+        if (auto const read = encryption::read_certificate(certificate); !read)
             return invalid_input(read.error().message);
     }
     return std::nullopt;
@@ -160,6 +155,7 @@ accounts::NewUser new_user(Call const& call) {
     user.spam_level = call.params.value("spamLevel", 50.0);
     user.retention_ms = call.integer("retention");
     user.upload_sent_messages = call.flag("uploadSentMessages");
+    user.encrypt_messages = call.flag("encryptMessages");
     for (auto const& field : limit_fields) user.limits.*field.created = call.integer(field.name);
     return user;
 }

@@ -26,23 +26,14 @@ OrderedJson deletion_reply(Call const& call, ObjectId task, std::uint64_t addres
     return reply;
 }
 
-// Without a time in the future all is gone when the reply goes out; an unknown user is no error.
+// An unknown user is no error.
 Answer delete_user(Call& call) {
-    TimeMs const now = call.services.clock.now();
-    TimeMs const when = call.integer("deleteAfter", now);
-    if (when > now) {
-        auto const scheduled = call.services.accounts.schedule_deletion(call.user(), when);
-        if (scheduled) return deletion_reply(call, scheduled->task, scheduled->addresses, when);
-        if (scheduled.error().kind != ErrorKind::not_found)
-            return std::unexpected(with_status(failure_of(scheduled.error(), Subject::user), 500));
-        return deletion_reply(call, ObjectId::generate(), 0, when);
-    }
-    std::uint64_t deleted = 0;
-    if (auto const addresses = call.services.accounts.addresses(call.user())) deleted = addresses->size();
-    auto const erased = call.services.accounts.erase(call.user());
-    if (!erased && erased.error().kind != ErrorKind::not_found)
-        return std::unexpected(with_status(failure_of(erased.error(), Subject::user), 500));
-    return deletion_reply(call, ObjectId::generate(), deleted, now);
+    TimeMs const when = call.integer("deleteAfter", call.services.clock.now());
+    auto const scheduled = call.services.accounts.schedule_deletion(call.user(), when);
+    if (scheduled) return deletion_reply(call, scheduled->task, scheduled->addresses, when);
+    if (scheduled.error().kind != ErrorKind::not_found)
+        return std::unexpected(with_status(failure_of(scheduled.error(), Subject::user), 500));
+    return deletion_reply(call, ObjectId::generate(), 0, when);
 }
 
 Answer restore_info(Call& call) {
@@ -93,20 +84,24 @@ Answer reset_password(Call& call) {
 }
 
 Answer reset_quota(Call& call) {
-    auto const found = call.services.accounts.get(call.user());
-    if (!found) return std::unexpected(failure_of(found.error(), Subject::user));
-    if (!*found) return std::unexpected(user_not_found());
+    if (auto failed = check_user(call)) return std::unexpected(std::move(*failed));
     auto const previous = call.services.accounts.storage_used(call.user());
     if (!previous) return std::unexpected(failure_of(previous.error(), Subject::user));
-    auto const mailboxes = call.services.mailboxes.list(call.user());
-    if (!mailboxes) return std::unexpected(failure_of(mailboxes.error(), Subject::mailbox));
-    std::uint64_t sum = 0;
-    for (auto const& mailbox : *mailboxes) {
-        if (auto const snapshot = call.services.mailboxes.snapshot(mailbox.id)) sum += (*snapshot)->counts().bytes;
-    }
+    auto const counted = call.services.mailboxes.store().recount_storage(call.user());
+    if (!counted) return std::unexpected(failure_of(counted.error(), Subject::user));
+    auto const now = call.services.accounts.storage_used(call.user());
+    if (!now) return std::unexpected(failure_of(now.error(), Subject::user));
     OrderedJson reply = success();
-    reply["storageUsed"] = sum;
+    reply["storageUsed"] = *now;
     reply["previousStorageUsed"] = *previous;
+    return reply;
+}
+
+Answer reset_all_quotas(Call& call) {
+    auto const task = call.services.accounts.schedule_recount();
+    if (!task) return std::unexpected(failure_of(task.error(), Subject::user));
+    OrderedJson reply = success();
+    reply["task"] = task->hex();
     return reply;
 }
 
@@ -116,7 +111,7 @@ Endpoints deletion_endpoints() {
               .method = "DELETE",
               .path = "/users/{user}",
               .tag = "Users",
-              .summary = "Delete a user with all addresses and mail",
+              .summary = "Delete a user with all addresses now, and with all mail soon after",
               .path_fields = {user_field()},
               .query_fields = {optional("deleteAfter", date().also(false).empty_is_absent(),
                                         "Until then the mail is kept and the user can be restored; default: now"),
@@ -179,6 +174,15 @@ Endpoints user_upkeep_endpoints() {
           .reply = success_with({required("storageUsed", number()), required("previousStorageUsed", number())}),
           .permission = {"users", "update", true}},
          reset_quota});
+    table.push_back({{.id = "recalculateQuotaAllUsers",
+                      .method = "POST",
+                      .path = "/quota/reset",
+                      .tag = "Users",
+                      .summary = "Count the storage of all users again, soon",
+                      .body_fields = {session_field(), ip_field()},
+                      .reply = success_with({required("task", id())}),
+                      .permission = {"users", "update", false}},
+                     reset_all_quotas});
     return table;
 }
 

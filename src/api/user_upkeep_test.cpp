@@ -1,13 +1,15 @@
 #include <atomic>
 #include <thread>
 
-#include "accounts/test_keys.hpp"
 #include "api/test_api.hpp"
+#include "encryption/test_certificates.hpp"
+#include "encryption/test_pgp_keys.hpp"
 
 namespace mallard::api {
 namespace {
 
-namespace keys = accounts::test_keys;
+namespace keys = encryption::test_pgp_keys;
+namespace certificates = encryption::test_certificates;
 
 class UserUpkeep : public TestApi {};
 
@@ -35,6 +37,50 @@ TEST_F(UserUpkeep, DeletedLaterAUserCanBeRestored) {
     auto const again = call("POST", path + "/restore", Json::object());
     EXPECT_EQ(again.status, 500u);
     EXPECT_EQ(again.code(), "AccountNotFound");
+}
+
+TEST_F(UserUpkeep, DeletedNowAUserIsGoneAndItsMailFollows) {
+    auto const path = "/users/" + create_user("leaver");
+    auto const deleted = call("DELETE", path);
+    ASSERT_EQ(deleted.status, 200u) << deleted.body;
+    EXPECT_EQ(deleted.json["code"], "TaskScheduled");
+    EXPECT_EQ(deleted.json["addresses"]["deleted"], 1);
+    EXPECT_EQ(deleted.json["deleteAfter"], "2024-01-01T10:00:00.000Z");
+    EXPECT_EQ(call("GET", path).code(), "UserNotFound");
+    EXPECT_EQ(call("GET", path + "/restore").json["username"], "leaver");
+    auto const restored = call("POST", path + "/restore", Json::object());
+    EXPECT_EQ(restored.status, 500u);
+    EXPECT_EQ(restored.code(), "DeleteInProgress");
+    EXPECT_EQ(call("DELETE", path).json["task"], deleted.json["task"]);
+    create_user("leaver");  // the name is free
+    EXPECT_EQ(accounts_->run_due_tasks().value(), 1u);
+    EXPECT_EQ(call("GET", path + "/restore").code(), "AccountNotFound");
+    EXPECT_EQ(call("POST", path + "/restore", Json::object()).code(), "AccountNotFound");
+}
+
+TEST_F(UserUpkeep, StorageIsCountedAgainForOneNowAndForAllByATask) {
+    auto const ann = create_user("ann"), bob = create_user("bob");
+    auto const used = [&](std::string const& id) {
+        return call("GET", "/users/" + id).json["limits"]["quota"]["used"];
+    };
+    for (auto const& id : {ann, bob}) {
+        auto const inbox = "/users/" + id + "/mailboxes/" + mailbox_id(id, "INBOX") + "/messages";
+        ASSERT_EQ(send("POST", inbox, "Subject: x\r\n\r\nx\r\n", {{"Content-Type", "message/rfc822"}}).status, 200u);
+    }
+    auto const right = used(ann);
+    ASSERT_GT(right, 0);
+    auto const one = call("POST", "/users/" + ann + "/quota/reset", Json::object()).json;
+    EXPECT_EQ(one["storageUsed"], right);
+    EXPECT_EQ(one["previousStorageUsed"], right);
+
+    auto const all = call("POST", "/quota/reset", Json::object());
+    ASSERT_EQ(all.status, 200u) << all.body;
+    EXPECT_EQ(all.json["task"].get<std::string>().size(), 24u);
+    EXPECT_EQ(accounts_->run_due_tasks().value(), 1u);
+    EXPECT_EQ(accounts_->run_due_tasks().value(), 0u);
+    EXPECT_EQ(used(ann), right);
+    EXPECT_EQ(used(bob), right);
+    EXPECT_EQ(call_as(token_of(ann, "user"), "POST", "/quota/reset", Json::object()).code(), "MissingPrivileges");
 }
 
 TEST_F(UserUpkeep, AResetPasswordHasToBeChanged) {
@@ -73,7 +119,7 @@ TEST_F(UserUpkeep, KeysAndCertificatesAreCheckedAndShown) {
                                          {"featureFlags", {{"indexing", true}}}});
     auto const path = "/users/" + id;
     auto user = call("GET", path).json;
-    EXPECT_EQ(user["keyInfo"]["fingerprint"], "4f1a61fd2f5d2eb22fba5f84a2bf663c5abafa0b");
+    EXPECT_EQ(user["keyInfo"]["fingerprint"], "47034ef8f4013564c1bb9a619c442b91e47262be");
     EXPECT_EQ(user["keyInfo"]["address"], "ann@example.com");
     EXPECT_EQ(user["require2faEnabled"], true);
     EXPECT_EQ(user["mtaRelay"], "smtps://relay.example:465");
@@ -83,7 +129,7 @@ TEST_F(UserUpkeep, KeysAndCertificatesAreCheckedAndShown) {
         true);
 
     auto const changed = call("PUT", path,
-                              {{"smimeCerts", {keys::rsa_certificate, keys::curve_certificate}},
+                              {{"smimeCerts", {certificates::rsa_certificate, certificates::curve_certificate}},
                                {"smimeCipher", "AES-GCM"},
                                {"smimeKeyTransport", "OAEP"},
                                {"mtaRelay", ""},
@@ -105,7 +151,7 @@ TEST_F(UserUpkeep, KeysAndCertificatesAreCheckedAndShown) {
     EXPECT_EQ(user["keyInfo"]["name"], "Bob Curve");
 
     for (Json const& bad : {Json{{"pubKey", keys::small_key}}, Json{{"pubKey", keys::signing_key}},
-                            Json{{"smimeCerts", {keys::small_certificate}}}}) {
+                            Json{{"smimeCerts", {certificates::small_certificate}}}}) {
         auto const reply = call("PUT", path, bad);
         EXPECT_EQ(reply.status, 400u);
         EXPECT_EQ(reply.code(), "InputValidationError");
@@ -114,7 +160,7 @@ TEST_F(UserUpkeep, KeysAndCertificatesAreCheckedAndShown) {
                    {{"username", "both"},
                     {"password", "x"},
                     {"pubKey", keys::rsa_key},
-                    {"smimeCerts", {keys::rsa_certificate}}})
+                    {"smimeCerts", {certificates::rsa_certificate}}})
                   .code(),
               "InputValidationError");
 }
@@ -130,10 +176,33 @@ TEST_F(UserUpkeep, TheRetentionOfAUserIsThatOfNewMailboxes) {
     EXPECT_EQ(shown("Plain")["retention"], 86'400'000);
 }
 
-TEST_F(UserUpkeep, EncryptionIsRefusedAsLongAsNothingIsEncrypted) {
-    auto const id = create_user("clear", {{"encryptMessages", false}});
+TEST_F(UserUpkeep, EncryptionOfForwardedMailIsRefusedAsLongAsNothingIsForwarded) {
+    auto const id = create_user("clear", {{"encryptForwarded", false}});
     EXPECT_EQ(call("PUT", "/users/" + id, {{"encryptForwarded", true}}).status, 501u);
-    EXPECT_EQ(call("PUT", "/users/" + id, {{"encryptMessages", false}}).status, 200u);
+}
+
+TEST_F(UserUpkeep, UploadedMailIsEncryptedForItsUser) {
+    auto const id = create_user("secret", {{"encryptMessages", true}, {"pubKey", keys::curve_key}});
+    auto const messages = "/users/" + id + "/mailboxes/" + mailbox_id(id, "INBOX") + "/messages";
+    TestHeaders const raw{{"Content-Type", "message/rfc822"}};
+    ASSERT_EQ(send("POST", messages, "Subject: plans\r\n\r\nsecret plans\r\n", raw).status, 200u);
+    auto const shown = call("GET", messages).json["results"][0];
+    EXPECT_EQ(shown["subject"], "plans");
+    EXPECT_EQ(shown["encrypted"], true);
+    EXPECT_EQ(shown["intro"], "");
+    EXPECT_EQ(call("GET", messages + "/1/message.eml").body.find("secret"), std::string::npos);
+
+    EXPECT_EQ(call("PUT", "/users/" + id, {{"smimeCerts", {certificates::rsa_certificate}}}).status, 200u);
+    ASSERT_EQ(send("POST", messages, "Subject: plans\r\n\r\nsecret plans\r\n", raw).status, 200u);
+    auto const smime = call("GET", messages).json["results"][0];
+    EXPECT_EQ(smime["contentType"]["value"], "application/pkcs7-mime");
+    EXPECT_EQ(smime["encrypted"], true);
+
+    auto const boxes = "/users/" + id + "/mailboxes";
+    auto const box = call("POST", boxes, {{"path", "Vault"}, {"encryptMessages", true}}).json.value("id", "");
+    EXPECT_EQ(call("GET", boxes + "/" + box).json["encryptMessages"], true);
+    EXPECT_EQ(call("PUT", boxes + "/" + box, {{"encryptMessages", false}}).status, 200u);
+    EXPECT_EQ(call("GET", boxes + "/" + box).json["encryptMessages"], false);
 }
 
 // Many at once ask for one name or one address: one has it, and each of the others is told so.

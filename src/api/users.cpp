@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "accounts/encryption_keys.hpp"
 #include "accounts/normalize.hpp"
 #include "api/endpoint.hpp"
 #include "api/paging.hpp"
@@ -11,6 +10,8 @@
 #include "api/user_changes.hpp"
 #include "api/values.hpp"
 #include "base/encoding.hpp"
+#include "encryption/certificate.hpp"
+#include "encryption/pgp_key.hpp"
 
 namespace mallard::api {
 namespace {
@@ -131,7 +132,7 @@ OrderedJson limits_of(Call& call, accounts::User const& user) {
 }
 
 OrderedJson key_info(accounts::User const& user) {
-    auto const key = accounts::read_pgp_key(user.pub_key);
+    auto const key = encryption::read_public_key(user.pub_key);
     if (!key) return false;
     return {{"name", key->name}, {"address", key->address}, {"fingerprint", key->fingerprint}};
 }
@@ -142,7 +143,7 @@ void add_certificates(accounts::User const& user, OrderedJson& reply) {
     reply["smimeKeyTransport"] = user.smime_key_transport.empty() ? "PKCS#1 v1.5" : user.smime_key_transport;
     reply["smimeCertInfo"] = OrderedJson::array();
     for (auto const& pem : user.smime_certs) {
-        auto const read = accounts::read_certificate(pem);
+        auto const read = encryption::read_certificate(pem);
         if (!read) continue;
         reply["smimeCertInfo"].push_back(
             {{"subject", read->subject}, {"serial", read->serial}, {"fingerprint", read->fingerprint}});

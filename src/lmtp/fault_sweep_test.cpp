@@ -2,10 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "kv/engine.hpp"
 #include "lmtp/session.hpp"
-#include "store/embedded/store.hpp"
-#include "store/embedded/tables.hpp"
+#include "store/embedded/faulty_store.hpp"
 
 namespace mallard::lmtp {
 namespace {
@@ -13,13 +11,10 @@ namespace {
 std::string const names[] = {"ann", "bob", "cid"};
 
 // The server on a disk that may fail.
-struct Machine {
+struct Machine : store::embedded::FaultyStore {
     Machine(std::shared_ptr<kv::MemoryState> memory, int fail_at, bool once)
-        : disk(kv::open_memory(std::move(memory), store::embedded::table_specs())),
-          faulty(kv::wrap_faulty(*disk, fail_at, once)) {
-        auto opened = store::embedded::EmbeddedStore::open(*faulty, {.upkeep = false}, clock);
-        if (!opened) return;
-        store = std::move(*opened);
+        : FaultyStore(std::move(memory), fail_at, once) {
+        if (!store) return;
         accounts.emplace(store->documents(), store->state(), store->mail(), store->events(), clock,
                          accounts::AccountsConfig{});
         mailboxes.emplace(store->mail(), *accounts, clock);
@@ -42,10 +37,6 @@ struct Machine {
         return messages;
     }
 
-    ManualClock clock;
-    std::unique_ptr<kv::Engine> disk;
-    std::unique_ptr<kv::FaultyEngine> faulty;
-    std::unique_ptr<store::embedded::EmbeddedStore> store;
     std::optional<accounts::Accounts> accounts;
     std::optional<mailboxes::Mailboxes> mailboxes;
     std::optional<delivery::Delivery> delivery;

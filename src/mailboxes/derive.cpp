@@ -4,6 +4,7 @@
 
 #include "base/encoding.hpp"
 #include "mailboxes/mailboxes.hpp"
+#include "mailboxes/sealing.hpp"
 #include "mime/charset.hpp"
 #include "mime/header.hpp"
 #include "mime/message.hpp"
@@ -116,13 +117,6 @@ void set_list(bson::Document& info, mime::Summary const& summary) {
     }
     if (!urls.empty()) list.set("unsubscribe", std::move(urls));
     if (!list.empty()) info.set("list", std::move(list));
-}
-
-bool is_encrypted(mime::Entity const& tree) {  // api.md §15.1
-    if (tree.type == "multipart" && tree.subtype == "encrypted") return true;
-    if (tree.type != "application" || (tree.subtype != "pkcs7-mime" && tree.subtype != "x-pkcs7-mime")) return false;
-    std::string const* kind = tree.parameter("smime-type");
-    return kind && (iequals(*kind, "enveloped-data") || iequals(*kind, "authEnveloped-data"));
 }
 
 void set_content_type(bson::Document& info, mime::Entity const& tree) {

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "base/metrics.hpp"
+#include "mailboxes/sealing.hpp"
 #include "mime/message.hpp"
 
 namespace mallard::mailboxes {
@@ -88,6 +89,8 @@ struct Mailboxes::Impl {
                                               bool with_children) const;
     Result<void> carry_out(std::vector<Renaming> const& plan);
     Result<std::string> check_rename(store::MailboxInfo const& mailbox, std::string_view path) const;
+
+    Result<std::optional<Spool>> encrypted(AppendRequest const& request, mime::Entity const& tree) const;
 };
 
 Mailboxes::Mailboxes(store::MailStore& store, accounts::Accounts& accounts, Clock const& clock, Policy policy)
@@ -223,21 +226,37 @@ Result<void> Mailboxes::erase(UserId user, MailboxId id) {
 
 Result<store::Snapshot> Mailboxes::snapshot(MailboxId id) const { return impl_->store.snapshot(id); }
 
+// The message as it is stored; none: as it came.
+Result<std::optional<Spool>> Mailboxes::Impl::encrypted(AppendRequest const& request, mime::Entity const& tree) const {
+    if (request.flags.system & store::draft) return std::nullopt;
+    MALLARD_TRY_ASSIGN(auto const owner,
+                       owner_of_mailbox(accounts, store, request.user, request.mailbox, Arrival::from_outside));
+    if (!owner) return std::nullopt;
+    return encrypt_for(*owner, request.source, tree);
+}
+
 Result<store::Appended> Mailboxes::append(AppendRequest const& request) {
     auto const begun = std::chrono::steady_clock::now();
     AppendMetrics& counts = append_metrics(request.via);
     auto stored = [&]() -> Result<store::Appended> {
         if (request.source.size() - request.trace_bytes > impl_->policy.message_bytes_max)
             return std::unexpected(too_large(request.source.size(), impl_->policy.message_bytes_max));
-        if (request.check_quota) {
-            MALLARD_TRY_ASSIGN(std::int64_t left, quota_left(request.user));
-            if (static_cast<std::int64_t>(request.source.size()) > left) return std::unexpected(over_quota());
-        }
         mime::Entity parsed;
         if (!request.tree) parsed = mime::parse(request.source);
-        mime::Entity const& tree = request.tree ? *request.tree : parsed;
+        mime::Entity const* tree = request.tree ? request.tree : &parsed;
+        std::string_view source = request.source;
+        MALLARD_TRY_ASSIGN(auto const encrypted, impl_->encrypted(request, *tree));
+        if (encrypted) {
+            source = encrypted->view();
+            parsed = mime::parse(source);
+            tree = &parsed;
+        }
+        if (request.check_quota) {
+            MALLARD_TRY_ASSIGN(std::int64_t left, quota_left(request.user));
+            if (static_cast<std::int64_t>(source.size()) > left) return std::unexpected(over_quota());
+        }
         TimeMs const date = request.internal_date.value_or(impl_->clock.now());
-        return impl_->store.append(request.mailbox, derive(request.source, tree, request.flags, date, request.meta));
+        return impl_->store.append(request.mailbox, derive(source, *tree, request.flags, date, request.meta));
     }();
     (stored ? counts.success : counts.failure).add();
     if (stored) {
@@ -261,10 +280,15 @@ Result<store::Copied> Mailboxes::copy(UserId user, MailboxId from, store::UidSet
         MALLARD_TRY_ASSIGN(std::int64_t left, quota_left(user));
         if (bytes > left) return std::unexpected(over_quota());
     }
-    return impl_->store.copy(from, uids, to);
+    MALLARD_TRY_ASSIGN(auto const owner,
+                       owner_of_mailbox(impl_->accounts, impl_->store, user, to, Arrival::from_own_mailbox));
+    return owner ? transfer_encrypted(impl_->store, *owner, from, uids, to, false) : impl_->store.copy(from, uids, to);
 }
 
-Result<store::Copied> Mailboxes::move(UserId, MailboxId from, store::UidSet const& uids, MailboxId to) {
+Result<store::Copied> Mailboxes::move(UserId user, MailboxId from, store::UidSet const& uids, MailboxId to) {
+    MALLARD_TRY_ASSIGN(auto const owner,
+                       owner_of_mailbox(impl_->accounts, impl_->store, user, to, Arrival::from_own_mailbox));
+    if (owner) return transfer_encrypted(impl_->store, *owner, from, uids, to, true);
     return impl_->store.move(from, uids, to);  // within one user the storage used stays as it is
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "encryption/test_pgp_keys.hpp"
 #include "mailboxes/test_store.hpp"
 
 namespace mallard::mailboxes {
@@ -141,6 +142,91 @@ TEST_F(MailboxesTest, KeepsToTheQuota) {
     ASSERT_TRUE(mailboxes_.expunge(a, {{1, 1}}, false));
     EXPECT_EQ(mailboxes_.quota_left(user_).value_or(0), 3000 - 1014);
     EXPECT_TRUE(mailboxes_.copy(user_, a, {{2, 2}}, inbox()));
+}
+
+class EncryptedTest : public MailboxesTest {
+protected:
+    void want(std::string key, bool encrypt = true) {
+        ASSERT_TRUE(
+            accounts_.update(user_, {.pub_key = std::move(key), .quota = 1'000'000, .encrypt_messages = encrypt}));
+    }
+    Result<store::Appended> append(MailboxId mailbox, std::string const& source, std::uint8_t flags = 0) {
+        return mailboxes_.append({.user = user_,
+                                  .mailbox = mailbox,
+                                  .source = source,
+                                  .flags = {flags, {"kept"}},
+                                  .internal_date = 1'000'000'000'000});
+    }
+    std::vector<std::string> messages(MailboxId mailbox) {
+        std::vector<std::string> found;
+        auto const index = mailboxes_.snapshot(mailbox).value();
+        for (std::uint32_t n = 0; n < index->size(); ++n) {
+            auto const reader = store_.mail().body(mailbox, index->row(n)).value();
+            EXPECT_TRUE(reader->read(0, reader->size(), found.emplace_back()));
+        }
+        return found;
+    }
+    static bool hides(std::string const& stored) {
+        return stored.contains("BEGIN PGP MESSAGE") && !stored.contains("plans");
+    }
+
+    std::string const mail = "Subject: s\r\n\r\nplans\r\n";
+};
+
+TEST_F(EncryptedTest, ComesInOnceEncryptedUnlessItIsADraft) {
+    want(encryption::test_pgp_keys::curve_key);
+    ASSERT_TRUE(append(inbox(), mail));
+    ASSERT_TRUE(append(inbox(), mail, store::draft));
+    auto const drafts = mailboxes_.find_special(user_, "\\Drafts")->id;
+    ASSERT_TRUE(append(drafts, mail));
+    auto const stored = messages(inbox());
+    EXPECT_TRUE(hides(stored[0])) << stored[0];
+    EXPECT_EQ(stored[1], mail);
+    EXPECT_EQ(messages(drafts)[0], mail);
+    ASSERT_TRUE(append(inbox(), stored[0]));
+    EXPECT_EQ(messages(inbox())[2], stored[0]);
+}
+
+TEST_F(EncryptedTest, IsNotStoredInTheClearWhenItsKeyCanNotBeUsed) {
+    want(encryption::test_pgp_keys::signing_key);
+    EXPECT_EQ(kind(append(inbox(), mail)), ErrorKind::unavailable);
+    EXPECT_TRUE(messages(inbox()).empty());
+    want("");  // without a key there is nothing to encrypt with (delivery.md §6)
+    EXPECT_TRUE(append(inbox(), mail));
+}
+
+TEST_F(EncryptedTest, TheMailboxThatAsksForItTakesNothingInTheClear) {
+    want(encryption::test_pgp_keys::curve_key, false);
+    auto const vault = mailboxes_.create(user_, "Vault", {.encrypt_messages = true})->id;
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(append(inbox(), mail, store::answered));
+    ASSERT_TRUE(append(inbox(), mail, store::draft));
+    EXPECT_EQ(messages(inbox())[0], mail);
+    auto const copied = mailboxes_.copy(user_, inbox(), {{1, 3}}, vault);
+    ASSERT_TRUE(copied) << copied.error().message;
+    EXPECT_EQ(copied->source, (store::UidSet{{1, 3}}));
+    EXPECT_EQ(copied->target, (store::UidSet{{1, 3}}));
+    auto const moved = mailboxes_.move(user_, inbox(), {{2, 2}}, vault);
+    ASSERT_TRUE(moved) << moved.error().message;
+    EXPECT_EQ(moved->target, (store::UidSet{{4, 4}}));
+    EXPECT_EQ(messages(inbox()).size(), 2u);
+    auto const stored = messages(vault);
+    ASSERT_EQ(stored.size(), 4u);
+    EXPECT_TRUE(hides(stored[0]) && hides(stored[1]) && hides(stored[3]));
+    EXPECT_EQ(stored[2], mail);  // the draft
+    auto const index = mailboxes_.snapshot(vault).value();
+    EXPECT_EQ(index->flags(index->row(0)), (store::Flags{store::answered, {"kept"}}));
+    EXPECT_EQ(index->row(3).internal_date, 1'000'000'000'000);
+    EXPECT_EQ(store_.mail().check(false, {})->problem_count, 0u);
+}
+
+TEST_F(EncryptedTest, ACopyThatCanNotBeEncryptedLeavesNothingBehind) {
+    want(encryption::test_pgp_keys::signing_key, false);
+    auto const vault = mailboxes_.create(user_, "Vault", {.encrypt_messages = true})->id;
+    ASSERT_TRUE(append(inbox(), mail, store::draft));
+    ASSERT_TRUE(append(inbox(), mail));
+    EXPECT_EQ(kind(mailboxes_.copy(user_, inbox(), {{1, 2}}, vault)), ErrorKind::unavailable);
+    EXPECT_TRUE(messages(vault).empty());
+    EXPECT_EQ(messages(inbox()).size(), 2u);
 }
 
 TEST_F(MailboxesTest, RefusesTooLargeMessages) {

@@ -15,13 +15,15 @@ store::MailboxPatch patch_to(store::MailboxInfo const& wanted, store::MailboxInf
     if (wanted.path != there.path) patch.path = wanted.path;
     if (wanted.subscribed != there.subscribed) patch.subscribed = wanted.subscribed;
     if (wanted.hidden != there.hidden) patch.hidden = wanted.hidden;
+    if (wanted.encrypt_messages != there.encrypt_messages) patch.encrypt_messages = wanted.encrypt_messages;
     if (wanted.retention_ms != there.retention_ms) patch.retention_ms = wanted.retention_ms;
     if (wanted.special_use != there.special_use) patch.special_use = wanted.special_use;
     return patch;
 }
 
 bool is_empty(store::MailboxPatch const& patch) {
-    return !patch.path && !patch.subscribed && !patch.hidden && !patch.retention_ms && !patch.special_use;
+    return !patch.path && !patch.subscribed && !patch.hidden && !patch.encrypt_messages && !patch.retention_ms &&
+           !patch.special_use;
 }
 
 store::MailboxInfo const* find(std::vector<store::MailboxInfo> const& infos, MailboxId id) {

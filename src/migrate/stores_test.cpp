@@ -219,6 +219,7 @@ void Usage::change_mailbox(MailboxId mailbox) {
     store::MailboxPatch patch;
     patch.path = fmt::format("Renamed {}", ++number_);
     patch.subscribed = below(2) == 0;
+    patch.encrypt_messages = below(2) == 0;
     EXPECT_TRUE(side_.mail.update_mailbox(mailbox, patch));
 }
 

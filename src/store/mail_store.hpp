@@ -85,6 +85,7 @@ struct MailboxPatch {
     std::optional<std::string> path;  // rename: this mailbox only, children are the caller's business
     std::optional<bool> subscribed;
     std::optional<bool> hidden;
+    std::optional<bool> encrypt_messages;
     std::optional<std::int64_t> retention_ms;
     std::optional<std::string> special_use;
 };

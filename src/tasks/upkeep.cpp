@@ -7,7 +7,8 @@ namespace mallard::tasks {
 namespace {
 
 constexpr LogContext who{.component = "tasks", .session = {}, .user = {}, .address = {}};
-constexpr std::string_view expiry_turn = "mallard:gc_expired";  // counted once per interval, by whoever comes first
+// Counted once per interval, by whoever comes first.
+constexpr std::string_view expiry_turn = "mallard:gc_expired", release_turn = "mallard:gc_tasks";
 
 }  // namespace
 
@@ -42,17 +43,26 @@ bool Upkeep::stopping() {
 
 void Upkeep::run() {
     delete_users();
-    if (config_.retention && !stopping()) remove_expired();
+    if (!stopping() && is_our_turn(release_turn)) release_tasks();
+    if (config_.retention && !stopping() && is_our_turn(expiry_turn)) remove_expired();
+}
+
+bool Upkeep::is_our_turn(std::string_view key) {
+    auto const turn = state_.count(key, 1, 1, config_.expiry_every);
+    return turn && turn->allowed;
+}
+
+void Upkeep::release_tasks() {
+    auto const released = accounts_.release_dead_tasks();
+    if (!released) log(LogLevel::error, who, "[TASKFAIL] user-delete", {{"error", released.error().message}});
 }
 
 void Upkeep::delete_users() {
-    auto const deleted = accounts_.run_due_deletions();
+    auto const deleted = accounts_.run_due_tasks();
     if (!deleted) log(LogLevel::error, who, "[TASKFAIL] user-delete", {{"error", deleted.error().message}});
 }
 
 void Upkeep::remove_expired() {
-    auto const turn = state_.count(expiry_turn, 1, 1, config_.expiry_every);
-    if (!turn || !turn->allowed) return;
     std::uint64_t removed = 0;
     while (!stopping()) {
         auto const some = mailboxes_.store().remove_expired();

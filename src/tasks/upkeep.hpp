@@ -1,5 +1,5 @@
 #pragma once
-// Upkeep: the thread that removes messages which have expired, and users whose deletion is due.
+// Upkeep: the thread that removes messages which have expired, and the mail of users who were deleted.
 //
 // - The first look is `first` after the start, so that a start is quick; then one every `pause`.
 // - run() is what the thread does each time, for tests and for who has a clock of their own. Errors are logged.
@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <string_view>
 #include <thread>
 
 #include "accounts/accounts.hpp"
@@ -19,8 +20,8 @@ namespace mallard::tasks {
 struct UpkeepConfig {
     bool retention = true;  // imap.disableRetention turns it off
     std::chrono::seconds first{60};
-    std::chrono::seconds pause{60};          // between looks for due deletions
-    std::chrono::seconds expiry_every{900};  // between looks for expired messages, of all processes together
+    std::chrono::seconds pause{2};           // between looks for due deletions
+    std::chrono::seconds expiry_every{900};  // between looks for what has expired or stuck, of all processes
 };
 
 class Upkeep {
@@ -37,8 +38,10 @@ public:
 private:
     bool pause(std::chrono::seconds time);  // false: stopping
     bool stopping();
+    bool is_our_turn(std::string_view key);
     void remove_expired();
     void delete_users();
+    void release_tasks();
 
     accounts::Accounts& accounts_;
     mailboxes::Mailboxes& mailboxes_;

@@ -163,13 +163,15 @@ TEST_P(MailStoreSuite, RefusesToRenameOntoAnotherMailbox) {
 TEST_P(MailStoreSuite, ChangesOnlyTheSettingsThatAreNamed) {
     auto const box = make_mailbox("Box");
     ASSERT_TRUE(mail().update_mailbox(box.id, {.subscribed = false}));
-    ASSERT_TRUE(mail().update_mailbox(box.id, {.hidden = true, .retention_ms = 5, .special_use = "\\Junk"}));
+    ASSERT_TRUE(mail().update_mailbox(
+        box.id, {.hidden = true, .encrypt_messages = true, .retention_ms = 5, .special_use = "\\Junk"}));
     backend->reopen();
     auto const info = mail().mailbox(box.id);
     ASSERT_TRUE(info && *info);
     EXPECT_EQ((*info)->path, "Box");
     EXPECT_FALSE((*info)->subscribed);
     EXPECT_TRUE((*info)->hidden);
+    EXPECT_TRUE((*info)->encrypt_messages);
     EXPECT_EQ((*info)->retention_ms, 5);
     EXPECT_EQ((*info)->special_use, "\\Junk");
     EXPECT_EQ(snapshot(box.id)->info.special_use, "\\Junk");

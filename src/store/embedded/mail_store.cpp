@@ -150,6 +150,7 @@ Result<MailboxInfo> EmbeddedMailStore::update_mailbox(MailboxId id, MailboxPatch
         }
         if (patch.subscribed) info.subscribed = *patch.subscribed;
         if (patch.hidden) info.hidden = *patch.hidden;
+        if (patch.encrypt_messages) info.encrypt_messages = *patch.encrypt_messages;
         if (patch.retention_ms && *patch.retention_ms != info.retention_ms) {
             info.retention_ms = *patch.retention_ms;
             MALLARD_TRY(take_back_expiries(engine_, id, batch));
