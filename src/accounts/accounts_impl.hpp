@@ -33,6 +33,7 @@ struct Accounts::Impl {
     Result<Address> insert_address(Address address);
     Result<bool> main_is_lost(UserId user) const;
     Result<Address> with_main(Address address) const;
+    Result<void> mark_mains(std::vector<Address>& addresses) const;
     Result<void> remember_domain(std::string_view address);
     Result<void> clear_leftover(UserId user);
     Result<void> erase_addresses(UserId user);

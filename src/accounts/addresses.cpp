@@ -1,6 +1,7 @@
 // Addresses: which user (or forward) an address leads to, and their upkeep.
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "accounts/accounts_impl.hpp"
 #include "accounts/normalize.hpp"
@@ -113,6 +114,21 @@ Result<Address> Accounts::Impl::with_main(Address address) const {
     MALLARD_TRY_ASSIGN(auto const user, user_document(address.user));
     address.main = user && user->text("address") == address.address;
     return address;
+}
+
+// The same for many, in one look-up.
+Result<void> Accounts::Impl::mark_mains(std::vector<Address>& addresses) const {
+    std::vector<bson::Value> ids;
+    for (auto const& address : addresses)
+        if (!address.user.is_nil()) ids.emplace_back(address.user);
+    if (ids.empty()) return {};
+    MALLARD_TRY_ASSIGN(auto const users, documents.find(users_collection(), {.any_of = ids, .limit = ids.size()}));
+    std::unordered_map<ObjectId, std::string> mains;
+    for (auto const& user : users) mains.emplace(user.id("_id").value_or(ObjectId()), user.text("address"));
+    for (auto& address : addresses)
+        if (auto const main = mains.find(address.user); main != mains.end())
+            address.main = main->second == address.address;
+    return {};
 }
 
 // Whether the user's main address has no row.
@@ -274,25 +290,16 @@ Result<Page<Address>> Accounts::list_addresses(ListRequest const& request) const
         return has_tags(document, request) && forwards_there(document, request) &&
                (request.query.empty() || document.text("address").contains(request.query));
     };
-    bool const filtered =
-        !request.query.empty() || !request.tags.empty() || !request.required_tags.empty() || !request.forward.empty();
+    bool const filtered = request.user || !request.query.empty() || !request.tags.empty() ||
+                          !request.required_tags.empty() || !request.forward.empty();
     PageOrder const order{.index = "address_dotless", .key = "addrview"};
-    auto const read = [&]() -> Result<Page<Document>> {
-        if (!request.user)
-            return read_page(impl_->documents, addresses_collection(), order, request,
-                             filtered ? std::function<bool(Document const&)>(matches) : nullptr);
-        MALLARD_TRY_ASSIGN(auto own, impl_->documents.find(addresses_collection(), {.index = "user",
-                                                                                    .equals = {*request.user},
-                                                                                    .limit = addresses_per_user_max}));
-        std::erase_if(own, [&](Document const& document) { return !matches(document); });
-        return page_of(std::move(own), order, request);
-    };
-    MALLARD_TRY_ASSIGN(auto page, read());
+    Narrowing narrowing{.tags_index = "address_tags"};
+    if (filtered) narrowing.matches = matches;
+    if (request.user) narrowing.found = Found{"user", {*request.user}};
+    MALLARD_TRY_ASSIGN(auto page, read_page(impl_->documents, addresses_collection(), order, request, narrowing));
     Page<Address> addresses{.results = {}, .total = page.total, .next = page.next, .previous = page.previous};
-    for (auto const& document : page.results) {
-        MALLARD_TRY_ASSIGN(auto found, impl_->with_main(address_from(document)));
-        addresses.results.push_back(std::move(found));
-    }
+    for (auto const& document : page.results) addresses.results.push_back(address_from(document));
+    MALLARD_TRY(impl_->mark_mains(addresses.results));
     return addresses;
 }
 
