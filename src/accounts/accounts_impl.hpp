@@ -26,6 +26,8 @@ struct Accounts::Impl {
     }
     Result<std::optional<bson::Document>> address_row(std::string_view addrview) const;
     Result<std::optional<bson::Document>> first_address_row(std::vector<std::string> const& candidates) const;
+    // The row that this address leads to, with its user's document: as stored, past all caches.
+    Result<std::optional<store::Joined>> look_up(std::string_view view, bool wildcards) const;
     // Every write of a user goes through here, so that no cache keeps what was before it.
     Result<bson::Document> update_user(UserId id, store::Update const& update);
     void forget(UserId id);  // in all caches

@@ -34,7 +34,7 @@ struct Envelope {
 struct Recipient {
     std::string address;  // as given
     UserId user;
-    std::string main_address;
+    std::int64_t quota = 0;  // octets
 };
 
 // What became of one recipient's copy.

@@ -67,10 +67,6 @@ Error too_large(std::uint64_t size, std::uint64_t most) {
     return {ErrorKind::too_large, fmt::format("The message has {} bytes; at most {} are accepted", size, most), {}};
 }
 
-Error over_quota() {
-    return {ErrorKind::over_quota, "The mailbox is full: delete messages or ask for a larger quota", {}};
-}
-
 }  // namespace
 
 struct Mailboxes::Impl {
@@ -88,6 +84,7 @@ struct Mailboxes::Impl {
                                               bool with_children) const;
     Result<void> carry_out(std::vector<Renaming> const& plan);
     Result<std::string> check_rename(store::MailboxInfo const& mailbox, std::string_view path) const;
+    Result<std::int64_t> storage_max(AppendRequest const& request) const;
 };
 
 Mailboxes::Mailboxes(store::MailStore& store, accounts::Accounts& accounts, Clock const& clock, Policy policy)
@@ -223,21 +220,29 @@ Result<void> Mailboxes::erase(UserId user, MailboxId id) {
 
 Result<store::Snapshot> Mailboxes::snapshot(MailboxId id) const { return impl_->store.snapshot(id); }
 
+Result<std::int64_t> Mailboxes::Impl::storage_max(AppendRequest const& request) const {
+    if (request.quota) return *request.quota;
+    MALLARD_TRY_ASSIGN(auto const account, accounts.get(request.user));
+    if (!account) return fail(ErrorKind::not_found, "There is no such user");
+    return accounts.quota_of(*account);
+}
+
 Result<store::Appended> Mailboxes::append(AppendRequest const& request) {
     auto const begun = std::chrono::steady_clock::now();
     AppendMetrics& counts = append_metrics(request.via);
     auto stored = [&]() -> Result<store::Appended> {
         if (request.source.size() - request.trace_bytes > impl_->policy.message_bytes_max)
             return std::unexpected(too_large(request.source.size(), impl_->policy.message_bytes_max));
-        if (request.check_quota) {
-            MALLARD_TRY_ASSIGN(std::int64_t left, quota_left(request.user));
-            if (static_cast<std::int64_t>(request.source.size()) > left) return std::unexpected(over_quota());
-        }
         mime::Entity parsed;
         if (!request.tree) parsed = mime::parse(request.source);
         mime::Entity const& tree = request.tree ? *request.tree : parsed;
         TimeMs const date = request.internal_date.value_or(impl_->clock.now());
-        return impl_->store.append(request.mailbox, derive(request.source, tree, request.flags, date, request.meta));
+        store::NewMessage message = derive(request.source, tree, request.flags, date, request.meta);
+        if (request.check_quota) {
+            MALLARD_TRY_ASSIGN(message.storage_max, impl_->storage_max(request));
+        }
+        return request.path.empty() ? impl_->store.append(request.mailbox, std::move(message))
+                                    : impl_->store.append_to(request.user, request.path, std::move(message));
     }();
     (stored ? counts.success : counts.failure).add();
     if (stored) {
@@ -259,7 +264,7 @@ Result<store::Copied> Mailboxes::copy(UserId user, MailboxId from, store::UidSet
     source->for_uids(uids, [&](std::uint32_t, store::Row const& row) { bytes += static_cast<std::int64_t>(row.size); });
     if (bytes > 0) {
         MALLARD_TRY_ASSIGN(std::int64_t left, quota_left(user));
-        if (bytes > left) return std::unexpected(over_quota());
+        if (bytes > left) return std::unexpected(store::storage_full());
     }
     return impl_->store.copy(from, uids, to);
 }
