@@ -145,7 +145,14 @@ public:
         std::optional<UserId> user;  // none: a forwarded address
     };
     Result<std::optional<Resolved>> resolve(std::string_view address, bool wildcards) const;
-    // The user whose address this is, when resolve() and get() would both answer from memory now.
+    // The user who gets what is sent to an address; none: nobody, or a forwarded address. Where other processes change
+    // users as well, no cache is asked: who was disabled or lost the address gets nothing from that moment.
+    struct Receiver {
+        User user;
+        std::int64_t storage_used = 0;
+    };
+    Result<std::optional<Receiver>> receiver(std::string_view address, bool wildcards) const;
+    // The user whose address this is, when receiver() would answer from memory now.
     std::optional<UserId> at_hand(std::string_view address, bool wildcards) const;
     Result<Address> add_address(UserId user, std::string const& address, std::string const& name,
                                 std::vector<std::string> const& tags, std::string const& meta_data,

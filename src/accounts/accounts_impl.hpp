@@ -27,6 +27,8 @@ struct Accounts::Impl {
     }
     Result<std::optional<bson::Document>> address_row(std::string_view addrview) const;
     Result<std::optional<bson::Document>> first_address_row(std::vector<std::string> const& candidates) const;
+    // The row that this address leads to, with its user's document: as stored, past all caches.
+    Result<std::optional<store::Joined>> look_up(std::string_view view, bool wildcards) const;
     // Every write of a user goes through here, so that no cache keeps what was before it.
     Result<bson::Document> update_user(UserId id, store::Update const& update);
     void forget(UserId id);  // in all caches
@@ -35,6 +37,7 @@ struct Accounts::Impl {
     Result<bson::Document> update_address(AddressId id, store::Update const& update);  // the same
     Result<bool> main_is_lost(UserId user) const;
     Result<Address> with_main(Address address) const;
+    Result<void> mark_mains(std::vector<Address>& addresses) const;
     Result<void> remember_domain(std::string_view address);
     Result<void> clear_leftover(UserId user);
     Result<void> erase_addresses(UserId user);

@@ -1,6 +1,7 @@
 // Addresses: which user (or forward) an address leads to, and their upkeep.
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "accounts/accounts_impl.hpp"
 #include "accounts/normalize.hpp"
@@ -74,6 +75,36 @@ Result<std::optional<Document>> Accounts::Impl::first_address_row(std::vector<st
     return std::nullopt;
 }
 
+// The steps of storage.md §16.2, each tried until one finds a row. `view`: step 1.
+Result<std::optional<store::Joined>> Accounts::Impl::look_up(std::string_view view, bool wildcards) const {
+    auto const at = view.rfind('@');
+    auto const local = view.substr(0, at);
+    auto const domain = view.substr(at + 1);
+    if (local.empty() || domain.empty()) return std::nullopt;
+
+    MALLARD_TRY_ASSIGN(auto exact,
+                       documents.find_joined(addresses_collection(), {.index = "address_dotless", .equals = {view}},
+                                             "user", users_collection()));
+    if (exact) return exact;
+    MALLARD_TRY_ASSIGN(auto const alias,
+                       documents.find_one(domain_aliases_collection(), {.index = "domainalias", .equals = {domain}}));
+    std::string const target(alias ? alias->text("domain") : std::string_view());
+    std::vector<std::string> candidates;
+    if (!target.empty()) candidates.push_back(std::string(local).append("@").append(target));
+    if (wildcards) {
+        std::ranges::move(wildcard_candidates(local, domain), std::back_inserter(candidates));
+        if (!target.empty()) std::ranges::move(wildcard_candidates(local, target), std::back_inserter(candidates));
+        candidates.push_back(std::string(local) + "@*");
+    }
+    MALLARD_TRY_ASSIGN(auto row, first_address_row(candidates));
+    if (!row) return std::nullopt;
+    store::Joined found{.document = std::move(*row), .other = {}};
+    if (auto const user = found.document.id("user")) {
+        MALLARD_TRY_ASSIGN(found.other, user_document(UserId(*user)));
+    }
+    return found;
+}
+
 Result<std::optional<Accounts::Resolved>> Accounts::resolve(std::string_view address, bool wildcards) const {
     auto const& self = *impl_;
     TimeMs const now = self.clock.now();
@@ -82,37 +113,34 @@ Result<std::optional<Accounts::Resolved>> Accounts::resolve(std::string_view add
     std::string const cache_key = view + (wildcards ? "*" : "");
     if (auto const cached = self.resolved.find(cache_key, now)) return *cached;
     auto const ticket = self.resolved.ticket(cache_key);
-    auto const at = view.rfind('@');
-    auto const local = std::string_view(view).substr(0, at);
-    auto const domain = std::string_view(view).substr(at + 1);
-    if (local.empty() || domain.empty()) return std::nullopt;
-
-    // The steps of storage.md §16.2, each tried until one finds a row.
-    auto const look = [&]() -> Result<std::optional<Document>> {
-        MALLARD_TRY_ASSIGN(auto exact, self.address_row(view));
-        if (exact) return exact;
-        MALLARD_TRY_ASSIGN(auto const alias, self.documents.find_one(domain_aliases_collection(),
-                                                                     {.index = "domainalias", .equals = {domain}}));
-        std::string const target(alias ? alias->text("domain") : std::string_view());
-        std::vector<std::string> candidates;
-        if (!target.empty()) candidates.push_back(std::string(local).append("@").append(target));
-        if (wildcards) {
-            std::ranges::move(wildcard_candidates(local, domain), std::back_inserter(candidates));
-            if (!target.empty()) std::ranges::move(wildcard_candidates(local, target), std::back_inserter(candidates));
-            candidates.push_back(std::string(local) + "@*");
-        }
-        return self.first_address_row(candidates);
-    };
-    MALLARD_TRY_ASSIGN(auto const row, look());
+    MALLARD_TRY_ASSIGN(auto const row, self.look_up(view, wildcards));
     if (!row) return std::nullopt;
     auto found = std::make_shared<Resolved>();
-    MALLARD_TRY_ASSIGN(found->address, self.with_main(address_from(*row)));
+    found->address = address_from(row->document);
+    found->address.main = row->other && row->other->text("address") == found->address.address;
     if (!found->address.user.is_nil()) found->user = found->address.user;
     self.resolved.put(cache_key, found, now, ticket);
     return *found;
 }
 
+Result<std::optional<Accounts::Receiver>> Accounts::receiver(std::string_view address, bool wildcards) const {
+    auto const& self = *impl_;
+    if (self.documents.changes_elsewhere()) {  // what a cache says of who may receive is not good enough
+        MALLARD_TRY_ASSIGN(auto const row, self.look_up(normalize_address(address, true, true), wildcards));
+        if (!row || !row->other) return std::nullopt;
+        MALLARD_TRY_ASSIGN(auto const used, self.mail.storage_used_by(*row->other));
+        return Receiver{.user = user_from(*row->other), .storage_used = used};
+    }
+    MALLARD_TRY_ASSIGN(auto const resolved, resolve(address, wildcards));
+    if (!resolved || !resolved->user) return std::nullopt;
+    MALLARD_TRY_ASSIGN(auto user, get(*resolved->user));
+    if (!user) return std::nullopt;
+    MALLARD_TRY_ASSIGN(auto const used, self.mail.storage_used(user->id));
+    return Receiver{.user = std::move(*user), .storage_used = used};
+}
+
 std::optional<UserId> Accounts::at_hand(std::string_view address, bool wildcards) const {
+    if (impl_->documents.changes_elsewhere()) return std::nullopt;
     TimeMs const now = impl_->clock.now();
     auto const found = impl_->resolved.find(normalize_address(address, true, true) + (wildcards ? "*" : ""), now);
     if (!found || !found->user || !impl_->users.find(*found->user, now)) return std::nullopt;
@@ -124,6 +152,21 @@ Result<Address> Accounts::Impl::with_main(Address address) const {
     MALLARD_TRY_ASSIGN(auto const user, user_document(address.user));
     address.main = user && user->text("address") == address.address;
     return address;
+}
+
+// The same for many, in one look-up.
+Result<void> Accounts::Impl::mark_mains(std::vector<Address>& addresses) const {
+    std::vector<bson::Value> ids;
+    for (auto const& address : addresses)
+        if (!address.user.is_nil()) ids.emplace_back(address.user);
+    if (ids.empty()) return {};
+    MALLARD_TRY_ASSIGN(auto const users, documents.find(users_collection(), {.any_of = ids, .limit = ids.size()}));
+    std::unordered_map<ObjectId, std::string> mains;
+    for (auto const& user : users) mains.emplace(user.id("_id").value_or(ObjectId()), user.text("address"));
+    for (auto& address : addresses)
+        if (auto const main = mains.find(address.user); main != mains.end())
+            address.main = main->second == address.address;
+    return {};
 }
 
 // Whether the user's main address has no row.
@@ -280,25 +323,16 @@ Result<Page<Address>> Accounts::list_addresses(ListRequest const& request) const
         return has_tags(document, request) && forwards_there(document, request) &&
                (request.query.empty() || document.text("address").contains(request.query));
     };
-    bool const filtered =
-        !request.query.empty() || !request.tags.empty() || !request.required_tags.empty() || !request.forward.empty();
+    bool const filtered = request.user || !request.query.empty() || !request.tags.empty() ||
+                          !request.required_tags.empty() || !request.forward.empty();
     PageOrder const order{.index = "address_dotless", .key = "addrview"};
-    auto const read = [&]() -> Result<Page<Document>> {
-        if (!request.user)
-            return read_page(impl_->documents, addresses_collection(), order, request,
-                             filtered ? std::function<bool(Document const&)>(matches) : nullptr);
-        MALLARD_TRY_ASSIGN(auto own, impl_->documents.find(addresses_collection(), {.index = "user",
-                                                                                    .equals = {*request.user},
-                                                                                    .limit = addresses_per_user_max}));
-        std::erase_if(own, [&](Document const& document) { return !matches(document); });
-        return page_of(std::move(own), order, request);
-    };
-    MALLARD_TRY_ASSIGN(auto page, read());
+    Narrowing narrowing{.tags_index = "address_tags"};
+    if (filtered) narrowing.matches = matches;
+    if (request.user) narrowing.found = Found{"user", {*request.user}};
+    MALLARD_TRY_ASSIGN(auto page, read_page(impl_->documents, addresses_collection(), order, request, narrowing));
     Page<Address> addresses{.results = {}, .total = page.total, .next = page.next, .previous = page.previous};
-    for (auto const& document : page.results) {
-        MALLARD_TRY_ASSIGN(auto found, impl_->with_main(address_from(document)));
-        addresses.results.push_back(std::move(found));
-    }
+    for (auto const& document : page.results) addresses.results.push_back(address_from(document));
+    MALLARD_TRY(impl_->mark_mains(addresses.results));
     return addresses;
 }
 

@@ -74,7 +74,9 @@ public:
     }
     Result<std::vector<bson::Document>> find(store::Collection const& c, store::Query const& q) const override {
         ++look_ups;
-        return inner_.find(c, q);
+        auto found = inner_.find(c, q);
+        if (found) documents += static_cast<int>(found->size());
+        return found;
     }
     Result<std::uint64_t> count(store::Collection const& c, store::Query const& q) const override {
         ++look_ups;
@@ -88,7 +90,7 @@ public:
     }
     Result<bool> erase(store::Collection const& c, ObjectId id) override { return inner_.erase(c, id); }
 
-    mutable int look_ups = 0;
+    mutable int look_ups = 0, documents = 0;
 
 private:
     store::Documents& inner_;
@@ -110,6 +112,31 @@ TEST_F(AddressesTest, AreFoundOrNotInThreeLookUps) {
         documents.look_ups = 0;
         ASSERT_TRUE(accounts.resolve(address, true)) << address;
         EXPECT_LE(documents.look_ups, look_ups) << address;
+    }
+}
+
+TEST_F(AddressesTest, AreListedByTagAndByUserWithoutALookAtOthers) {
+    auto const eve = backend.add_user("eve");
+    for (int i = 0; i < 40; ++i) {
+        auto const name = std::to_string(i) + "@example.com";
+        ASSERT_TRUE(backend.accounts.add_address(ada.id, name, "",
+                                                 i < 3 ? std::vector<std::string>{"T"} : std::vector<std::string>{}, "",
+                                                 "", i == 1, false));
+    }
+    CountingDocuments documents(backend.documents);
+    Accounts accounts(documents, backend.state, backend.mail, backend.events, backend.clock, TestBackend::quick());
+    for (auto const& [request, total] : {std::pair<ListRequest, std::size_t>{{.tags = {"t"}, .limit = 2}, 3},
+                                         {{.required_tags = {"t"}}, 3},
+                                         {{.user = eve.id}, 1}}) {
+        documents.look_ups = documents.documents = 0;
+        auto const page = accounts.list_addresses(request);
+        ASSERT_TRUE(page);
+        EXPECT_EQ(page->total, total);
+        EXPECT_EQ(page->results.size(), std::min(total, request.limit));
+        for (auto const& address : page->results)
+            EXPECT_EQ(address.main, address.address == "1@example.com" || address.user == eve.id) << address.address;
+        EXPECT_LE(documents.documents, static_cast<int>(total) + 1);  // and the user
+        EXPECT_LE(documents.look_ups, 2);
     }
 }
 

@@ -54,9 +54,10 @@ Result<Page<Accounts::DomainAlias>> Accounts::list_domain_aliases(ListRequest co
     auto const matches = [&](Document const& document) {
         return document.text("alias").contains(request.query) || document.text("domain").contains(request.query);
     };
-    MALLARD_TRY_ASSIGN(
-        auto page, read_page(impl_->documents, domain_aliases_collection(), {.index = "domainalias", .key = "alias"},
-                             request, request.query.empty() ? nullptr : std::function<bool(Document const&)>(matches)));
+    Narrowing narrowing;
+    if (!request.query.empty()) narrowing.matches = matches;
+    MALLARD_TRY_ASSIGN(auto page, read_page(impl_->documents, domain_aliases_collection(),
+                                            {.index = "domainalias", .key = "alias"}, request, narrowing));
     Page<DomainAlias> aliases{.results = {}, .total = page.total, .next = page.next, .previous = page.previous};
     for (auto const& document : page.results) aliases.results.push_back(alias_from(document));
     return aliases;

@@ -1,6 +1,8 @@
 #include "accounts/paging.hpp"
 
 #include <algorithm>
+#include <map>
+#include <span>
 
 #include "base/encoding.hpp"
 #include "store/document_keys.hpp"
@@ -90,17 +92,107 @@ bool forwards_there(bson::Document const& document, ListRequest const& request) 
     });
 }
 
-Result<Page<bson::Document>> read_page(store::Documents& documents, store::Collection const& collection,
-                                       PageOrder const& order, ListRequest const& request,
-                                       std::function<bool(bson::Document const&)> const& matches) {
+namespace {
+
+// Visits what an index finds under `equals`, in batches, until visit() says false.
+template <class F>
+Result<void> walk_index(store::Documents& documents, store::Collection const& collection, Found const& found,
+                        F&& visit) {
+    store::Query query{.index = found.index, .equals = found.equals, .limit = batch_documents};
+    for (;;) {
+        MALLARD_TRY_ASSIGN(auto const batch, documents.find(collection, query));
+        for (auto const& document : batch)
+            if (!visit(document)) return {};
+        if (batch.size() < batch_documents) return {};
+        query.after_id = batch.back().id("_id");
+    }
+}
+
+// Of all that are shown to it, in any order, the documents of one page; it holds no more than those.
+class PageKeeper {
+public:
+    PageKeeper(PageOrder const& order, ListRequest const& request, Start start)
+        : order_(order),
+          limit_(std::clamp<std::size_t>(request.limit, 1, page_documents_max)),
+          backward_(start.backward),
+          upward_(request.descending == start.backward) {
+        if (start.key) after_ = store::key_of(*start.key);
+    }
+
+    void show(bson::Document const& document) {
+        ++total_;
+        auto const* value = document.find(order_.key);
+        std::string key = store::key_of(value == nullptr ? bson::Value() : *value);
+        if (after_ && (upward_ ? key <= *after_ : key >= *after_)) {
+            passed_ = true;
+            return;
+        }
+        if (kept_.size() > limit_ && (upward_ ? key > kept_.rbegin()->first : key < kept_.begin()->first)) return;
+        kept_.insert_or_assign(std::move(key), document);
+        // One more than asked for tells whether there is more that way.
+        if (kept_.size() > limit_ + 1) kept_.erase(upward_ ? std::prev(kept_.end()) : kept_.begin());
+    }
+
+    Page<bson::Document> page() {
+        bool const more = kept_.size() > limit_;
+        if (more) kept_.erase(upward_ ? std::prev(kept_.end()) : kept_.begin());
+        Page<bson::Document> page{.results = {}, .total = total_, .next = {}, .previous = {}};
+        for (auto& [key, document] : kept_) page.results.push_back(std::move(document));
+        if (upward_ == backward_) std::ranges::reverse(page.results);
+        if (page.results.empty()) return page;
+        if (backward_ ? more : passed_) page.previous = cursor_to('p', page.results.front(), order_.key);
+        if (backward_ ? passed_ : more) page.next = cursor_to('n', page.results.back(), order_.key);
+        return page;
+    }
+
+private:
+    PageOrder const& order_;
+    std::size_t limit_;
+    bool backward_, upward_, passed_ = false;
+    std::optional<std::string> after_;
+    std::uint64_t total_ = 0;
+    std::map<std::string, bson::Document> kept_;
+};
+
+bool has_one_of(bson::Document const& document, std::span<std::string const> tags) {
+    return std::ranges::any_of(tags, [&](auto const& tag) { return contains_tag(document.array("tagsview"), tag); });
+}
+
+Result<Page<bson::Document>> page_of_matches(store::Documents& documents, store::Collection const& collection,
+                                             PageOrder const& order, ListRequest const& request,
+                                             Narrowing const& narrowing) {
+    MALLARD_TRY_ASSIGN(auto const start, start_of(request.cursor));
+    PageKeeper keeper(order, request, start);
+    auto const show = [&](bson::Document const& document) {
+        if (narrowing.matches(document)) keeper.show(document);
+        return true;
+    };
+    auto const of_tag = [&](std::string const& tag) { return Found{narrowing.tags_index, {to_lower(tag)}}; };
+    if (narrowing.found) {
+        MALLARD_TRY(walk_index(documents, collection, *narrowing.found, show));
+    } else if (!request.required_tags.empty()) {
+        MALLARD_TRY(walk_index(documents, collection, of_tag(request.required_tags.front()), show));
+    } else if (!request.tags.empty()) {
+        std::span<std::string const> const tags = request.tags;
+        for (std::size_t i = 0; i < tags.size(); ++i)
+            MALLARD_TRY(walk_index(documents, collection, of_tag(tags[i]), [&](bson::Document const& document) {
+                return has_one_of(document, tags.first(i)) || show(document);  // one by one, each document once
+            }));
+    } else {
+        MALLARD_TRY(walk(documents, collection, order, std::nullopt, false, batch_documents, show));
+    }
+    return keeper.page();
+}
+
+Result<Page<bson::Document>> page_of_all(store::Documents& documents, store::Collection const& collection,
+                                         PageOrder const& order, ListRequest const& request) {
     MALLARD_TRY_ASSIGN(auto const start, start_of(request.cursor));
     std::size_t const limit = std::clamp<std::size_t>(request.limit, 1, page_documents_max);
     Page<bson::Document> page;
     // One more than asked for tells whether there is more that way; the one that the cursor names may come first.
-    std::size_t const batch = matches ? batch_documents : limit + 2;
-    MALLARD_TRY(walk(documents, collection, order, start.key, request.descending != start.backward, batch,
+    MALLARD_TRY(walk(documents, collection, order, start.key, request.descending != start.backward, limit + 2,
                      [&](bson::Document const& document) {
-                         if (!matches || matches(document)) page.results.push_back(document);
+                         page.results.push_back(document);
                          return page.results.size() <= limit;
                      }));
     bool const more = page.results.size() > limit;
@@ -112,50 +204,24 @@ Result<Page<bson::Document>> read_page(store::Documents& documents, store::Colle
         if (before) page.previous = cursor_to('p', page.results.front(), order.key);
         if (behind) page.next = cursor_to('n', page.results.back(), order.key);
     }
-    if (matches) {
-        MALLARD_TRY(walk(documents, collection, order, std::nullopt, false, batch_documents,
-                         [&](bson::Document const& document) {
-                             page.total += matches(document);
-                             return true;
-                         }));
-    } else {
-        bool const whole = order.equals.empty();  // engines know that count without looking
-        MALLARD_TRY_ASSIGN(page.total, documents.count(collection, whole ? store::Query{}
-                                                                         : store::Query{.index = order.index,
-                                                                                        .equals = order.equals}));
-    }
+    bool const whole = order.equals.empty();  // engines know that count without looking
+    MALLARD_TRY_ASSIGN(page.total,
+                       documents.count(collection, whole ? store::Query{}
+                                                         : store::Query{.index = order.index, .equals = order.equals}));
     return page;
 }
 
-Result<Page<bson::Document>> page_of(std::vector<bson::Document> documents, PageOrder const& order,
-                                     ListRequest const& request) {
-    MALLARD_TRY_ASSIGN(auto const start, start_of(request.cursor));
-    auto const key = [&](bson::Document const& document) {
-        auto const* value = document.find(order.key);
-        return store::key_of(value == nullptr ? bson::Value() : *value);
-    };
-    std::ranges::sort(documents, {}, key);
-    Page<bson::Document> page;
-    page.total = documents.size();
-    std::size_t first = 0, last = documents.size();
-    if (start.key) {
-        auto const wanted = store::key_of(*start.key);
-        auto const place = std::ranges::lower_bound(documents, wanted, {}, key);
-        first = static_cast<std::size_t>(place - documents.begin());
-        if (start.backward) {
-            last = first;
-            first = 0;
-        } else if (place != documents.end() && key(*place) == wanted) {
-            ++first;
-        }
+}  // namespace
+
+Result<Page<bson::Document>> read_page(store::Documents& documents, store::Collection const& collection,
+                                       PageOrder const& order, ListRequest const& request, Narrowing const& narrowing) {
+    if (!narrowing.matches) return page_of_all(documents, collection, order, request);
+    constexpr int tries_max = 5;
+    for (int attempt = 1;; ++attempt) {
+        auto page = page_of_matches(documents, collection, order, request, narrowing);
+        // A document that a batch ended with was deleted before the next one: from the start.
+        if (page || page.error().kind != ErrorKind::not_found || attempt == tries_max) return page;
     }
-    std::size_t const limit = std::clamp<std::size_t>(request.limit, 1, page_documents_max);
-    if (last - first > limit) start.backward ? void(first = last - limit) : void(last = first + limit);
-    for (std::size_t i = first; i < last; ++i) page.results.push_back(std::move(documents[i]));
-    if (page.results.empty()) return page;
-    if (first > 0) page.previous = cursor_to('p', page.results.front(), order.key);
-    if (last < documents.size()) page.next = cursor_to('n', page.results.back(), order.key);
-    return page;
 }
 
 }  // namespace mallard::accounts

@@ -1,5 +1,5 @@
 #pragma once
-// A page of a collection in the order of a unique key, filtered by a predicate, with cursors to go on and back.
+// A page of a collection in the order of a unique key, of all or of some, with cursors to go on and back.
 
 #include <functional>
 
@@ -14,14 +14,22 @@ struct PageOrder {
     std::vector<bson::Value> equals = {};  // values of fields before it
 };
 
-// invalid: the cursor is none of ours. `matches` empty: every document.
+// What an index finds.
+struct Found {
+    std::string_view index;
+    std::vector<bson::Value> equals;
+};
+struct Narrowing {
+    std::function<bool(bson::Document const&)> matches = {};  // empty: every document
+    std::string_view tags_index = {};  // of tagsview: all that is read when the request asks for tags
+    std::optional<Found> found = {};   // or this is all that is read
+};
+
+// invalid: the cursor is none of ours. A page of all documents is O(page). For one of those that match, all that an
+// index finds is read, or else everything, in batches: what is held is a page.
 Result<Page<bson::Document>> read_page(store::Documents& documents, store::Collection const& collection,
                                        PageOrder const& order, ListRequest const& request,
-                                       std::function<bool(bson::Document const&)> const& matches);
-
-// The same of documents that are at hand, all of them: what an index has found.
-Result<Page<bson::Document>> page_of(std::vector<bson::Document> documents, PageOrder const& order,
-                                     ListRequest const& request);
+                                       Narrowing const& narrowing = {});
 
 // Visits every document in that order, in batches; what visit() changes may be visited again if its key moved on.
 Result<void> for_each(store::Documents& documents, store::Collection const& collection, PageOrder const& order,

@@ -355,8 +355,10 @@ Result<Page<User>> Accounts::list(ListRequest const& request) const {
     };
     bool const filtered =
         !request.query.empty() || !request.tags.empty() || !request.required_tags.empty() || !request.forward.empty();
-    MALLARD_TRY_ASSIGN(auto page, read_page(impl_->documents, users_collection(), {.key = "_id"}, request,
-                                            filtered ? std::function<bool(Document const&)>(matches) : nullptr));
+    PageOrder const order{.key = "_id"};
+    Narrowing narrowing{.tags_index = "users_tags"};
+    if (filtered) narrowing.matches = matches;
+    MALLARD_TRY_ASSIGN(auto page, read_page(impl_->documents, users_collection(), order, request, narrowing));
     Page<User> users{.results = {}, .total = page.total, .next = page.next, .previous = page.previous};
     for (auto const& document : page.results) users.results.push_back(user_from(document));
     return users;

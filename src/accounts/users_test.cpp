@@ -233,12 +233,10 @@ TEST(EraseUser, CanBeRepeatedWhateverWriteFails) {
     }
 }
 
-TEST(ListUsers, PagesThroughAllOnceInBothDirections) {
-    TestBackend backend;
-    std::vector<std::string> made;
-    for (int i = 0; i < 7; ++i) made.push_back(backend.add_user("user" + std::to_string(i)).username);
+// Of 7 users that the request asks for.
+void expect_pages_both_ways(TestBackend& backend, std::vector<std::string> const& made, ListRequest request) {
     std::vector<std::string> seen;
-    ListRequest request{.limit = 3};
+    request.limit = 3;
     std::vector<std::size_t> sizes;
     std::optional<std::string> back;
     for (;;) {
@@ -267,6 +265,30 @@ TEST(ListUsers, PagesThroughAllOnceInBothDirections) {
     request.cursor = "";
     request.descending = true;
     EXPECT_EQ(backend.accounts.list(request)->results.front().username, "user6");
+    request.cursor = *backend.accounts.list(request)->next;
+    EXPECT_EQ(backend.accounts.list(request)->results.front().username, "user3");
+}
+
+TEST(ListUsers, PagesThroughAllOnceInBothDirections) {
+    TestBackend backend;
+    std::vector<std::string> made;
+    for (int i = 0; i < 7; ++i) made.push_back(backend.add_user("user" + std::to_string(i)).username);
+    expect_pages_both_ways(backend, made, {});
+    expect_pages_both_ways(backend, made, {.query = "user"});
+}
+
+TEST(ListUsers, PagesThroughThoseWithTagsInBothDirections) {
+    TestBackend backend;
+    std::vector<std::string> made;
+    for (int i = 0; i < 7; ++i) {
+        made.push_back("user" + std::to_string(i));
+        std::vector<std::string> const tags =
+            i % 2 ? std::vector<std::string>{"T", "U", "v"} : std::vector<std::string>{"u"};
+        ASSERT_TRUE(backend.accounts.create({.username = made.back(), .no_password = true, .tags = tags}));
+        backend.add_user("other" + std::to_string(i));
+    }
+    expect_pages_both_ways(backend, made, {.tags = {"t", "U", "none"}});
+    expect_pages_both_ways(backend, made, {.tags = {"v", "t", "u"}, .required_tags = {"u"}});
 }
 
 TEST(ListUsers, FiltersByTextAndTags) {

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "api/message_view.hpp"
+#include "api/paging.hpp"
 #include "base/encoding.hpp"
 #include "mime/charset.hpp"
 #include "mime/header.hpp"
@@ -14,21 +15,16 @@
 namespace mallard::api {
 namespace {
 
+using store::date_place;
+using store::DatePlace;
+using store::DateWalk;
 using store::Row;
-
-struct Position {
-    TimeMs date = 0;
-    ObjectId id;
-    auto operator<=>(Position const&) const = default;
-};
-
-Position position_of(Row const& row) { return {row.internal_date, row.id}; }
 
 std::string where_of(Row const& row) {
     return Json::array({Json{{"$date", http::iso_date(row.internal_date)}}, Json{{"$oid", row.id.hex()}}}).dump();
 }
 
-std::optional<Position> parse_where(std::string const& where) {
+std::optional<DatePlace> parse_where(std::string const& where) {
     auto const parsed = http::parse_json(where);
     if (!parsed || !parsed->is_array() || parsed->size() != 2) return std::nullopt;
     Json const &date = (*parsed)[0], &id = (*parsed)[1];
@@ -36,7 +32,7 @@ std::optional<Position> parse_where(std::string const& where) {
     auto const ms = http::parse_any_date(date.value("$date", ""));
     auto const oid = ObjectId::from_hex(id.value("$oid", ""));
     if (!ms || !oid) return std::nullopt;
-    return Position{*ms, *oid};
+    return DatePlace{*ms, *oid};
 }
 
 using Threads = std::unordered_map<Row const*, ThreadId>;
@@ -55,7 +51,7 @@ Result<std::vector<Row const*>> collapse(Call& call, MailboxId mailbox, std::vec
     std::unordered_map<ThreadId, Row const*> first;
     for (auto const& [row, thread] : threads) {
         auto const [kept, is_new] = first.try_emplace(thread, row);
-        bool const earlier = position_of(*row) < position_of(*kept->second);
+        bool const earlier = date_place(*row) < date_place(*kept->second);
         if (!is_new && earlier == ascending) kept->second = row;
     }
     std::vector<Row const*> kept;
@@ -168,60 +164,92 @@ Result<OrderedJson> items_of(Call& call, store::MailboxIndex const& index, std::
     return items;
 }
 
-}  // namespace
+struct MessagePage {
+    std::vector<Row const*> rows;
+    PageEdges edges;
+};
 
-std::expected<MessagePage, Failure> page_of_rows(std::vector<Row const*> rows, PageRequest const& request,
-                                                 bool ascending) {
-    MessagePage page;
-    page.edges.total = rows.size();
-    auto const before = [ascending](Position const& a, Position const& b) { return ascending ? a < b : b < a; };
-    std::size_t skipped = 0;  // rows on the other side of the cursor
-    if (!request.where.empty()) {
-        auto const cursor = parse_where(request.where);
-        if (!cursor) return std::unexpected(invalid_cursor());
-        auto const all = rows.size();
-        std::erase_if(rows, [&](Row const* row) {
-            auto const position = position_of(*row);
-            return !(request.backward ? before(position, *cursor) : before(*cursor, position));
-        });
-        skipped = all - rows.size();
+// Of rows in the order they were walked. `behind`: there are more before the first, `ahead`: behind the last.
+void finish(MessagePage& page, bool backward, bool behind, bool ahead) {
+    if (page.rows.empty()) return;
+    if (backward) {
+        std::ranges::reverse(page.rows);
+        std::swap(behind, ahead);
     }
-    bool const backward = request.backward && !request.where.empty();
-    auto const count = std::min(request.limit, rows.size());
-    std::ranges::partial_sort(rows, rows.begin() + static_cast<std::ptrdiff_t>(count), [&](Row const* a, Row const* b) {
-        return backward ? before(position_of(*b), position_of(*a)) : before(position_of(*a), position_of(*b));
-    });
-    bool const more = rows.size() > count;
-    rows.resize(count);
-    if (backward) std::ranges::reverse(rows);
-    bool const has_previous = backward ? more : skipped > 0;
-    bool const has_next = backward ? skipped > 0 : more;
-    if (!rows.empty() && has_previous) page.edges.previous = where_of(*rows.front());
-    if (!rows.empty() && has_next) page.edges.next = where_of(*rows.back());
-    page.rows = std::move(rows);
+    if (behind) page.edges.previous = where_of(*page.rows.front());
+    if (ahead) page.edges.next = where_of(*page.rows.back());
+}
+
+bool is_unseen(Row const& row) { return (row.system & store::seen) == 0; }
+
+// A page of the mailbox as it is: O(page + chunks), however many messages there are.
+MessagePage page_of_mailbox(store::MailboxIndex const& mailbox, std::optional<bool> unseen,
+                            std::optional<DatePlace> const& cursor, PageRequest const& request, bool ascending) {
+    auto const wanted = [&](store::ChunkSummary const& chunk) {
+        return !unseen || (*unseen ? chunk.unseen > 0 : chunk.unseen < chunk.rows);
+    };
+    auto const next = [&](DateWalk& walk) {
+        Row const* row = walk.next();
+        while (row && unseen && *unseen != is_unseen(*row)) row = walk.next();
+        return row;
+    };
+    bool const backward = request.backward && cursor, up = ascending != backward;
+    auto const onward = up ? DateWalk::Order::ascending : DateWalk::Order::descending;
+    auto const back = up ? DateWalk::Order::descending : DateWalk::Order::ascending;
+    MessagePage page;
+    auto const counts = mailbox.counts();
+    page.edges.total = !unseen ? counts.messages : *unseen ? counts.unseen : counts.messages - counts.unseen;
+    DateWalk walk(mailbox, onward, cursor, wanted);
+    Row const* row = next(walk);
+    for (; row && page.rows.size() < request.limit; row = next(walk)) page.rows.push_back(row);
+    bool behind = false;
+    if (cursor && !page.rows.empty()) {
+        DateWalk others(mailbox, back, date_place(*page.rows.front()), wanted);
+        behind = next(others) != nullptr;
+    }
+    finish(page, backward, behind, row != nullptr);
     return page;
 }
+
+// A page of its threads, one message of each: all have to be looked at.
+Result<MessagePage> page_of_threads(Call& call, store::MailboxIndex const& mailbox, std::optional<bool> unseen,
+                                    std::optional<DatePlace> const& cursor, PageRequest const& request,
+                                    bool ascending) {
+    std::vector<Row const*> rows;
+    for (std::uint32_t n = 0; n < mailbox.size(); ++n)
+        if (Row const& row = mailbox.row(n); !unseen || *unseen == is_unseen(row)) rows.push_back(&row);
+    MALLARD_TRY_ASSIGN(rows, collapse(call, mailbox.info.id, std::move(rows), ascending));
+    MessagePage page;
+    page.edges.total = rows.size();
+    bool const backward = request.backward && cursor, up = ascending != backward;
+    auto const before = [up](DatePlace const& a, DatePlace const& b) { return up ? a < b : b < a; };
+    auto const all = rows.size();
+    if (cursor) std::erase_if(rows, [&](Row const* row) { return !before(*cursor, date_place(*row)); });
+    bool const behind = rows.size() < all;
+    auto const count = std::min(request.limit, rows.size());
+    std::ranges::partial_sort(rows, rows.begin() + static_cast<std::ptrdiff_t>(count), before,
+                              [](Row const* row) { return date_place(*row); });
+    bool const ahead = rows.size() > count;
+    rows.resize(count);
+    page.rows = std::move(rows);
+    finish(page, backward, behind, ahead);
+    return page;
+}
+
+}  // namespace
 
 Answer get_messages(Call& call) {
     auto const index = open_mailbox(call);
     if (!index) return std::unexpected(index.error());
     store::MailboxIndex const& mailbox = **index;
-    std::vector<Row const*> rows;
-    rows.reserve(mailbox.size());
-    for (std::uint32_t n = 0; n < mailbox.size(); ++n) {
-        Row const& row = mailbox.row(n);
-        bool const is_unseen = (row.system & store::seen) == 0;
-        if (!call.has("unseen") || call.flag("unseen") == is_unseen) rows.push_back(&row);
-    }
+    auto const unseen = call.has("unseen") ? std::optional(call.flag("unseen")) : std::nullopt;
     bool const ascending = call.text("order") == "asc";
-    if (call.flag("collapseThreads")) {
-        auto collapsed = collapse(call, mailbox.info.id, std::move(rows), ascending);
-        if (!collapsed) return std::unexpected(failure_of(collapsed.error(), Subject::message));
-        rows = std::move(*collapsed);
-    }
     auto const request = page_request(call);
-    auto const page = page_of_rows(std::move(rows), request, ascending);
-    if (!page) return std::unexpected(page.error());
+    auto const cursor = request.where.empty() ? std::nullopt : parse_where(request.where);
+    if (!request.where.empty() && !cursor) return std::unexpected(invalid_cursor());
+    auto const page = call.flag("collapseThreads") ? page_of_threads(call, mailbox, unseen, cursor, request, ascending)
+                                                   : page_of_mailbox(mailbox, unseen, cursor, request, ascending);
+    if (!page) return std::unexpected(failure_of(page.error(), Subject::message));
     auto items = items_of(call, mailbox, page->rows);
     if (!items) return std::unexpected(failure_of(items.error(), Subject::message));
     OrderedJson reply = success();

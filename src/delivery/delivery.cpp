@@ -125,15 +125,15 @@ Result<Recipient> Delivery::recipient(std::string_view address, std::uint64_t si
     if (address.substr(0, address.rfind('@')).contains('*')) return unknown();  // that names a wildcard row itself
     // Deviation: WildDuck's LMTP does not look at wildcard addresses (protocols.md §3); its MX does, and one server has
     // one set of addresses: docs/decisions/0011-lmtp.md.
-    MALLARD_TRY_ASSIGN(auto resolved, impl_->accounts.resolve(address, true));
-    if (!resolved || !resolved->user) return unknown();
-    MALLARD_TRY_ASSIGN(auto user, impl_->accounts.get(*resolved->user));
-    if (!user) return unknown();
-    if (user->disabled || user->suspended) return fail(ErrorKind::denied, "Mailbox disabled, not accepting messages");
-    MALLARD_TRY_ASSIGN(std::int64_t left, impl_->mailboxes.quota_left(user->id));
-    impl_->note_counted(user->id);
+    MALLARD_TRY_ASSIGN(auto receiver, impl_->accounts.receiver(address, true));
+    if (!receiver) return unknown();
+    accounts::User const& user = receiver->user;
+    if (user.disabled || user.suspended) return fail(ErrorKind::denied, "Mailbox disabled, not accepting messages");
+    impl_->note_counted(user.id);
+    std::int64_t const left = impl_->accounts.quota_of(user) - receiver->storage_used;
     if (left <= 0 || static_cast<std::uint64_t>(left) < size) return fail(ErrorKind::over_quota, "Mailbox full");
-    return Recipient{std::string(address), user->id, user->address};
+    UserId const id = user.id;
+    return Recipient{std::string(address), id, std::make_shared<accounts::User const>(std::move(receiver->user))};
 }
 
 bool Delivery::is_at_hand(std::string_view address) const {
@@ -154,24 +154,21 @@ Incoming Delivery::begin(Envelope const& envelope, std::vector<Recipient> const&
 
 Outcome Delivery::Impl::store(Recipient const& recipient, std::string_view source, mime::Entity const& tree,
                               std::size_t trace_bytes, TimeMs now, bson::Document& meta) {
-    auto inbox = mailboxes.find(recipient.user, "INBOX");
-    if (!inbox) {
-        Error error = std::move(inbox).error();
-        // RCPT found the user: that there is no INBOX is our fault, and may pass.
-        if (error.kind == ErrorKind::not_found)
-            error = {ErrorKind::unavailable, "The mailbox cannot be opened now; try again later", "no INBOX"};
-        return {.stored = std::unexpected(std::move(error))};
-    }
+    constexpr std::string_view inbox = "INBOX";
     meta.set("to", bson::Array{recipient.address});
-    return {.stored = mailboxes.append({.user = recipient.user,
-                                        .mailbox = inbox->id,
-                                        .source = source,
-                                        .tree = &tree,
-                                        .trace_bytes = trace_bytes,
-                                        .internal_date = now,
-                                        .via = mailboxes::Source::lmtp,
-                                        .meta = meta.encode()}),
-            .mailbox_path = inbox->path};
+    auto stored = mailboxes.append({.user = recipient.user,
+                                    .path = inbox,
+                                    .source = source,
+                                    .tree = &tree,
+                                    .trace_bytes = trace_bytes,
+                                    .internal_date = now,
+                                    .via = mailboxes::Source::lmtp,
+                                    .meta = meta.encode(),
+                                    .account = recipient.account.get()});
+    // RCPT found the user: that there is no INBOX is our fault, and may pass.
+    if (!stored && stored.error().kind == ErrorKind::not_found)
+        stored = fail(ErrorKind::unavailable, "The mailbox cannot be opened now; try again later", "no INBOX");
+    return {.stored = std::move(stored), .mailbox_path = std::string(inbox)};
 }
 
 std::vector<Outcome> Delivery::deliver(Envelope const& envelope, std::vector<Recipient> const& recipients,

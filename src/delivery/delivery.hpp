@@ -34,7 +34,7 @@ struct Envelope {
 struct Recipient {
     std::string address;  // as given
     UserId user;
-    std::string main_address;
+    std::shared_ptr<accounts::User const> account;
 };
 
 // What became of one recipient's copy.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "accounts/entities.hpp"
 #include "engines/test_engine.hpp"
 #include "mime/imap_structure.hpp"
 #include "mime/message.hpp"
@@ -162,6 +163,44 @@ TEST_F(DeliveryTest, DeliversFromAMappedSpool) {
         EXPECT_TRUE(bytes.starts_with("Delivered-To: " + recipients[i].address + "\r\n"));
         EXPECT_TRUE(bytes.ends_with(message));
     }
+}
+
+// From RCPT to the answer after DATA, to one user: how a cluster is bounded (docs/performance.md).
+TEST_F(DeliveryTest, TakesSixRoundTripsToADatabaseAtMost) {
+    recipient("alice@example.com");
+    std::uint64_t const most = store_->joins() ? 6 : 7;
+    for (int i = 0; i < 3; ++i) {  // the first time the mailbox is a stranger, too
+        auto const before = store_->round_trips();
+        auto const alice = delivery_.recipient("alice@example.com", 100);
+        ASSERT_TRUE(alice);
+        auto const message =
+            "Message-ID: <" + std::to_string(i) + "@x>\r\nReferences: <r@x>\r\nSubject: s\r\n\r\nx\r\n";
+        ASSERT_TRUE(delivery_.deliver(envelope_, {*alice}, message)[0].stored);
+        EXPECT_LE(store_->round_trips() - before, most);
+        EXPECT_EQ(store_->round_trips() > before, engines::on_cluster());
+    }
+}
+
+// Another process, which tells nobody.
+TEST_F(DeliveryTest, GivesNothingToWhomAnotherProcessDisabledOrTookTheAddressFrom) {
+    if (!store_->documents().changes_elsewhere()) GTEST_SKIP() << "one process has all the data";
+    auto const alice = recipient("alice@example.com"), bob = recipient("bob@example.com", 1000);
+    recipient("eve@example.com");
+    auto& documents = store_->documents();
+    auto const& users = accounts::users_collection();
+    ASSERT_TRUE(documents.update(users, alice.user, {.set = {{"disabled", true}}}));
+    EXPECT_EQ(delivery_.recipient("alice@example.com").error().kind, ErrorKind::denied);
+    ASSERT_TRUE(documents.update(users, alice.user, {.set = {{"disabled", false}}}));
+    EXPECT_TRUE(delivery_.recipient("alice@example.com"));
+    ASSERT_TRUE(documents.erase(users, alice.user));
+    EXPECT_EQ(delivery_.recipient("alice@example.com").error().kind, ErrorKind::not_found);
+    ASSERT_TRUE(documents.update(users, bob.user, {.set = {{"quota", 10}}}));
+    EXPECT_EQ(delivery_.recipient("bob@example.com", 100).error().kind, ErrorKind::over_quota);
+    auto const& addresses = accounts::addresses_collection();
+    auto const row = documents.find_one(addresses, {.index = "address_dotless", .equals = {"eve@example.com"}});
+    ASSERT_TRUE(row && *row);
+    ASSERT_TRUE(documents.erase(addresses, *(*row)->id("_id")));
+    EXPECT_EQ(delivery_.recipient("eve@example.com").error().kind, ErrorKind::not_found);
 }
 
 TEST_F(DeliveryTest, RefusesRecipientsBeforeAnyData) {

@@ -68,10 +68,6 @@ Error too_large(std::uint64_t size, std::uint64_t most) {
     return {ErrorKind::too_large, fmt::format("The message has {} bytes; at most {} are accepted", size, most), {}};
 }
 
-Error over_quota() {
-    return {ErrorKind::over_quota, "The mailbox is full: delete messages or ask for a larger quota", {}};
-}
-
 }  // namespace
 
 struct Mailboxes::Impl {
@@ -90,7 +86,9 @@ struct Mailboxes::Impl {
     Result<void> carry_out(std::vector<Renaming> const& plan);
     Result<std::string> check_rename(store::MailboxInfo const& mailbox, std::string_view path) const;
 
-    Result<std::optional<Spool>> encrypted(AppendRequest const& request, mime::Entity const& tree) const;
+    Result<std::optional<Spool>> encrypted(AppendRequest const& request, accounts::User const& account,
+                                           mime::Entity const& tree) const;
+    Result<std::optional<encryption::Owner>> owner_of_copies(UserId user, MailboxId to) const;
 };
 
 Mailboxes::Mailboxes(store::MailStore& store, accounts::Accounts& accounts, Clock const& clock, Policy policy)
@@ -227,12 +225,22 @@ Result<void> Mailboxes::erase(UserId user, MailboxId id) {
 Result<store::Snapshot> Mailboxes::snapshot(MailboxId id) const { return impl_->store.snapshot(id); }
 
 // The message as it is stored; none: as it came.
-Result<std::optional<Spool>> Mailboxes::Impl::encrypted(AppendRequest const& request, mime::Entity const& tree) const {
-    if (request.flags.system & store::draft) return std::nullopt;
-    MALLARD_TRY_ASSIGN(auto const owner,
-                       owner_of_mailbox(accounts, store, request.user, request.mailbox, Arrival::from_outside));
-    if (!owner) return std::nullopt;
-    return encrypt_for(*owner, request.source, tree);
+Result<std::optional<Spool>> Mailboxes::Impl::encrypted(AppendRequest const& request, accounts::User const& account,
+                                                        mime::Entity const& tree) const {
+    if ((request.flags.system & store::draft) || !has_key(account)) return std::nullopt;
+    MALLARD_TRY_ASSIGN(auto const target, request.path.empty() ? store.mailbox(request.mailbox)
+                                                               : store.find_mailbox(request.user, request.path));
+    if (!target || !is_for_owner_only(account, *target, Arrival::from_outside)) return std::nullopt;
+    return encrypt_for(owner_of(account), request.source, tree);
+}
+
+// Whose eyes copies into the mailbox are for; none: they are stored as they are.
+Result<std::optional<encryption::Owner>> Mailboxes::Impl::owner_of_copies(UserId user, MailboxId to) const {
+    MALLARD_TRY_ASSIGN(auto const account, accounts.get(user));
+    if (!account || !has_key(*account)) return std::nullopt;
+    MALLARD_TRY_ASSIGN(auto const target, store.mailbox(to));
+    if (!target || !is_for_owner_only(*account, *target, Arrival::from_own_mailbox)) return std::nullopt;
+    return owner_of(*account);
 }
 
 Result<store::Appended> Mailboxes::append(AppendRequest const& request) {
@@ -244,19 +252,28 @@ Result<store::Appended> Mailboxes::append(AppendRequest const& request) {
         mime::Entity parsed;
         if (!request.tree) parsed = mime::parse(request.source);
         mime::Entity const* tree = request.tree ? request.tree : &parsed;
+        std::optional<accounts::User> asked;
+        if (!request.account) {
+            MALLARD_TRY_ASSIGN(asked, impl_->accounts.get(request.user));
+        }
+        accounts::User const* account = request.account ? request.account : asked ? &*asked : nullptr;
+        if (!account && request.check_quota) return fail(ErrorKind::not_found, "There is no such user");
+
         std::string_view source = request.source;
-        MALLARD_TRY_ASSIGN(auto const encrypted, impl_->encrypted(request, *tree));
+        std::optional<Spool> encrypted;
+        if (account) {
+            MALLARD_TRY_ASSIGN(encrypted, impl_->encrypted(request, *account, *tree));
+        }
         if (encrypted) {
             source = encrypted->view();
             parsed = mime::parse(source);
             tree = &parsed;
         }
-        if (request.check_quota) {
-            MALLARD_TRY_ASSIGN(std::int64_t left, quota_left(request.user));
-            if (static_cast<std::int64_t>(source.size()) > left) return std::unexpected(over_quota());
-        }
         TimeMs const date = request.internal_date.value_or(impl_->clock.now());
-        return impl_->store.append(request.mailbox, derive(source, *tree, request.flags, date, request.meta));
+        store::NewMessage message = derive(source, *tree, request.flags, date, request.meta);
+        if (request.check_quota) message.storage_max = impl_->accounts.quota_of(*account);
+        return request.path.empty() ? impl_->store.append(request.mailbox, std::move(message))
+                                    : impl_->store.append_to(request.user, request.path, std::move(message));
     }();
     (stored ? counts.success : counts.failure).add();
     if (stored) {
@@ -278,16 +295,14 @@ Result<store::Copied> Mailboxes::copy(UserId user, MailboxId from, store::UidSet
     source->for_uids(uids, [&](std::uint32_t, store::Row const& row) { bytes += static_cast<std::int64_t>(row.size); });
     if (bytes > 0) {
         MALLARD_TRY_ASSIGN(std::int64_t left, quota_left(user));
-        if (bytes > left) return std::unexpected(over_quota());
+        if (bytes > left) return std::unexpected(store::storage_full());
     }
-    MALLARD_TRY_ASSIGN(auto const owner,
-                       owner_of_mailbox(impl_->accounts, impl_->store, user, to, Arrival::from_own_mailbox));
+    MALLARD_TRY_ASSIGN(auto const owner, impl_->owner_of_copies(user, to));
     return owner ? transfer_encrypted(impl_->store, *owner, from, uids, to, false) : impl_->store.copy(from, uids, to);
 }
 
 Result<store::Copied> Mailboxes::move(UserId user, MailboxId from, store::UidSet const& uids, MailboxId to) {
-    MALLARD_TRY_ASSIGN(auto const owner,
-                       owner_of_mailbox(impl_->accounts, impl_->store, user, to, Arrival::from_own_mailbox));
+    MALLARD_TRY_ASSIGN(auto const owner, impl_->owner_of_copies(user, to));
     if (owner) return transfer_encrypted(impl_->store, *owner, from, uids, to, true);
     return impl_->store.move(from, uids, to);  // within one user the storage used stays as it is
 }

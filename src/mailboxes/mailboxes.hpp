@@ -33,14 +33,16 @@ enum class Source { imap, lmtp, api, import_, submission };  // meta.source and 
 struct AppendRequest {
     UserId user;
     MailboxId mailbox;
+    std::string_view path = {};          // not empty: the user's mailbox of this path instead
     std::string_view source;             // the bytes
     mime::Entity const* tree = nullptr;  // of `source`, when it is at hand; none: append() parses
     std::size_t trace_bytes = 0;         // of `source`: put in front by delivery, and no part of the size limit
     store::Flags flags;
     std::optional<TimeMs> internal_date;  // none: now
     Source via = Source::imap;
-    std::string meta;         // BSON document (storage.md §4.3) or empty
-    bool check_quota = true;  // over_quota when used + size > quota
+    std::string meta;                         // BSON document (storage.md §4.3) or empty
+    bool check_quota = true;                  // over_quota when used + size > quota
+    accounts::User const* account = nullptr;  // the user's, when it is at hand; none: append() asks for it
 };
 
 class Mailboxes {

@@ -88,19 +88,17 @@ bool is_encrypted(mime::Entity const& tree) {
     return kind && (iequals(*kind, "enveloped-data") || iequals(*kind, "authEnveloped-data"));
 }
 
-Result<std::optional<encryption::Owner>> owner_of_mailbox(accounts::Accounts const& accounts,
-                                                          store::MailStore const& store, UserId user, MailboxId mailbox,
-                                                          Arrival arrival) {
-    MALLARD_TRY_ASSIGN(auto const owner, accounts.get(user));
-    if (!owner || (owner->pub_key.empty() && owner->smime_certs.empty())) return std::nullopt;
-    MALLARD_TRY_ASSIGN(auto const target, store.mailbox(mailbox));
-    bool const is_wanted =
-        target && (target->encrypt_messages || (owner->encrypt_messages && arrival == Arrival::from_outside));
-    if (!is_wanted || target->special_use == "\\Drafts") return std::nullopt;
-    return encryption::Owner{
-        .pgp_key = owner->pub_key,
-        .certificates = owner->smime_certs,
-        .form = {.gcm = owner->smime_cipher == "AES-GCM", .oaep = owner->smime_key_transport == "OAEP"}};
+bool has_key(accounts::User const& account) { return !account.pub_key.empty() || !account.smime_certs.empty(); }
+
+encryption::Owner owner_of(accounts::User const& account) {
+    return {.pgp_key = account.pub_key,
+            .certificates = account.smime_certs,
+            .form = {.gcm = account.smime_cipher == "AES-GCM", .oaep = account.smime_key_transport == "OAEP"}};
+}
+
+bool is_for_owner_only(accounts::User const& account, store::MailboxInfo const& target, Arrival arrival) {
+    bool const is_wanted = target.encrypt_messages || (account.encrypt_messages && arrival == Arrival::from_outside);
+    return is_wanted && target.special_use != "\\Drafts";
 }
 
 Result<std::optional<Spool>> encrypt_for(encryption::Owner const& owner, std::string_view source,

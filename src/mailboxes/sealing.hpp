@@ -22,10 +22,11 @@ bool is_encrypted(mime::Entity const& tree);  // api.md §15.1: OpenPGP or S/MIM
 
 enum class Arrival { from_outside, from_own_mailbox };  // the second: the user's own wish does not count
 
-// Whose eyes what comes into the mailbox is for; none: it is stored as it is.
-Result<std::optional<encryption::Owner>> owner_of_mailbox(accounts::Accounts const& accounts,
-                                                          store::MailStore const& store, UserId user, MailboxId mailbox,
-                                                          Arrival arrival);
+bool has_key(accounts::User const& account);
+encryption::Owner owner_of(accounts::User const& account);  // who has a key
+
+// Is what comes into this mailbox of theirs stored encrypted?
+bool is_for_owner_only(accounts::User const& account, store::MailboxInfo const& target, Arrival arrival);
 
 // none: the message is encrypted already.
 Result<std::optional<Spool>> encrypt_for(encryption::Owner const& owner, std::string_view source,

@@ -57,9 +57,16 @@ struct Update {
     std::vector<std::pair<std::string, bson::Value>> expect;  // all must be equal before, else conflict
 };
 
+struct Joined {
+    bson::Document document;
+    std::optional<bson::Document> other;  // that `document` names
+};
+
 class Documents {
 public:
     virtual ~Documents() = default;
+    // Whether others than this object change what is stored: then what was read may be old at once.
+    virtual bool changes_elsewhere() const { return false; }
     // Called once per collection at start, before use. Builds indexes that are missing.
     virtual Result<void> declare(Collection const& collection) = 0;
     virtual std::vector<Collection> declared() const = 0;  // what was; its texts live as long as this object
@@ -67,6 +74,10 @@ public:
     virtual Result<std::optional<bson::Document>> get(Collection const& collection, ObjectId id) const = 0;
     virtual Result<std::optional<bson::Document>> find_one(Collection const& collection, Query const& query) const = 0;
     virtual Result<std::vector<bson::Document>> find(Collection const& collection, Query const& query) const = 0;
+    // find_one() of a unique key, and with it the document of `other` whose _id stands in `field`: in one look-up where
+    // the engine can.
+    virtual Result<std::optional<Joined>> find_joined(Collection const& collection, Query const& query,
+                                                      std::string_view field, Collection const& other) const;
     virtual Result<std::uint64_t> count(Collection const& collection, Query const& query) const = 0;
     virtual Result<void> insert(Collection const& collection, bson::Document document) = 0;
     // The document after the change; not_found, conflict (expect), already_exists (unique index).

@@ -1,6 +1,7 @@
 #include "store/index.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/encoding.hpp"
 
@@ -23,6 +24,15 @@ ChunkSummary summary_of(std::vector<Row> const& rows) {
 void Chunk::unpack_rows() const {
     rows_ = unpack_(packed_);
     std::string().swap(packed_);
+}
+
+std::vector<std::uint16_t> const& Chunk::by_date() const {
+    std::call_once(dated_, [this] {
+        by_date_.resize(rows().size());
+        std::iota(by_date_.begin(), by_date_.end(), std::uint16_t{0});
+        std::ranges::sort(by_date_, {}, [this](std::uint16_t n) { return date_place(rows_[n]); });
+    });
+    return by_date_;
 }
 
 std::uint32_t MailboxIndex::size() const { return chunks.empty() ? 0 : starts.back() + chunks.back()->size(); }
@@ -71,6 +81,52 @@ std::optional<unsigned> MailboxIndex::keyword(std::string_view name) const {
     for (unsigned n = 0; n < keywords.size(); ++n)
         if (iequals(keywords[n], name)) return n;
     return std::nullopt;
+}
+
+DatePlace date_place(Row const& row) { return {row.internal_date, row.id}; }
+
+DateWalk::DateWalk(MailboxIndex const& index, Order order, std::optional<DatePlace> const& after,
+                   std::function<bool(ChunkSummary const&)> const& wanted)
+    : ascending_(order == Order::ascending) {
+    for (auto const& chunk : index.chunks) {
+        if (!wanted(chunk->summary())) continue;
+        std::size_t at = 0;
+        if (after) {
+            auto const& places = chunk->by_date();
+            auto const passed = std::ranges::partition_point(places, [&](std::uint16_t n) {
+                auto const place = date_place(chunk->rows()[n]);
+                return ascending_ ? place <= *after : place < *after;
+            });
+            auto const below = static_cast<std::size_t>(passed - places.begin());
+            at = ascending_ ? below : places.size() - below;
+        }
+        if (at < chunk->size()) heads_.push_back({date_place(row_at(*chunk, at)), chunk.get(), at});
+    }
+    std::ranges::make_heap(heads_, [this](Head const& a, Head const& b) { return is_later(a, b); });
+}
+
+Row const& DateWalk::row_at(Chunk const& chunk, std::size_t at) const {
+    auto const& places = chunk.by_date();
+    return chunk.rows()[places[ascending_ ? at : places.size() - 1 - at]];
+}
+
+bool DateWalk::is_later(Head const& a, Head const& b) const {
+    return ascending_ ? b.place < a.place : a.place < b.place;
+}
+
+Row const* DateWalk::next() {
+    if (heads_.empty()) return nullptr;
+    auto const later = [this](Head const& a, Head const& b) { return is_later(a, b); };
+    std::ranges::pop_heap(heads_, later);
+    Head& head = heads_.back();
+    Row const& row = row_at(*head.chunk, head.at);
+    if (++head.at < head.chunk->size()) {
+        head.place = date_place(row_at(*head.chunk, head.at));
+        std::ranges::push_heap(heads_, later);
+    } else {
+        heads_.pop_back();
+    }
+    return &row;
 }
 
 namespace {

@@ -44,6 +44,41 @@ std::vector<Row> unpack(std::string_view packed) {
     return rows;
 }
 
+std::shared_ptr<Chunk const> dated_chunk(std::vector<std::pair<Uid, TimeMs>> const& rows, std::uint8_t system = 0) {
+    std::vector<Row> made;
+    for (auto const& [uid, date] : rows) {
+        Row row{.uid = uid, .system = system, .internal_date = date};
+        row.id.bytes[0] = static_cast<std::uint8_t>(uid);
+        made.push_back(row);
+    }
+    return std::make_shared<Chunk const>(std::move(made));
+}
+
+std::vector<Uid> walked(DateWalk walk) {
+    std::vector<Uid> uids;
+    while (Row const* row = walk.next()) uids.push_back(row->uid);
+    return uids;
+}
+
+TEST(DateWalk, GoesByDateThenIdFromAnyPlaceEitherWay) {
+    auto const index = index_of({dated_chunk({{1, 50}, {2, 10}, {3, 30}}), dated_chunk({{4, 30}, {5, 5}}, seen)});
+    auto const all = [](ChunkSummary const&) { return true; };
+    auto const unread = [](ChunkSummary const& chunk) { return chunk.unseen > 0; };
+    using enum DateWalk::Order;
+    using Uids = std::vector<Uid>;
+    EXPECT_EQ(walked({index, ascending, {}, all}), (Uids{5, 2, 3, 4, 1}));
+    EXPECT_EQ(walked({index, descending, {}, all}), (Uids{1, 4, 3, 2, 5}));
+    EXPECT_EQ(walked({index, descending, {}, unread}), (Uids{1, 3, 2}));
+    auto const third = date_place(index.row(2));
+    EXPECT_EQ(walked({index, ascending, third, all}), (Uids{4, 1}));
+    EXPECT_EQ(walked({index, descending, third, all}), (Uids{2, 5}));
+    // A place that no row has, such as of a message that was removed.
+    EXPECT_EQ(walked({index, ascending, DatePlace{20, {}}, all}), (Uids{3, 4, 1}));
+    EXPECT_EQ(walked({index, descending, DatePlace{20, {}}, all}), (Uids{2, 5}));
+    EXPECT_EQ(walked({index, ascending, DatePlace{60, {}}, all}), Uids());
+    EXPECT_EQ(walked({index_of({}), ascending, {}, all}), Uids());
+}
+
 TEST(MailboxIndex, UnpacksAChunkOnceAndOnlyWhenARowIsWanted) {
     std::string const packed = "\x02\x05";
     auto const index =

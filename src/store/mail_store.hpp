@@ -27,8 +27,13 @@
 namespace mallard::mime {
 struct Entity;
 }
+namespace mallard::bson {
+class Document;
+}
 
 namespace mallard::store {
+
+Error storage_full();  // over_quota, for the person who reads it
 
 // What was computed once, at delivery, and is read ever after. Immutable with the message; shared by its copies.
 struct MessageRecord {
@@ -47,10 +52,11 @@ struct NewMessage {
     std::string_view source;             // the bytes; may be a mapped file
     mime::Entity const* tree = nullptr;  // its parts: where the engine cuts
     Flags flags;
-    TimeMs internal_date = 0;              // ms; kept in whole seconds
-    MessageRecord record;                  // thread is ignored on the way in
-    std::vector<std::string> thread_refs;  // storage.md §11.4, hashed ids, at most 10
-    std::string thread_subject;            // normalised
+    TimeMs internal_date = 0;                 // ms; kept in whole seconds
+    MessageRecord record;                     // thread is ignored on the way in
+    std::vector<std::string> thread_refs;     // storage.md §11.4, hashed ids, at most 10
+    std::string thread_subject;               // normalised
+    std::optional<std::int64_t> storage_max;  // over_quota, if the user's storage would come above it
 };
 
 struct Appended {
@@ -161,6 +167,8 @@ public:
 
     // Messages.
     virtual Result<Appended> append(MailboxId mailbox, NewMessage message) = 0;
+    // The same to the user's mailbox of this path; not_found.
+    virtual Result<Appended> append_to(UserId user, std::string_view path, NewMessage message);
     virtual Result<FlagsChanged> change_flags(MailboxId mailbox, UidSet const& uids, FlagChange const& change) = 0;
     virtual Result<Copied> copy(MailboxId from, UidSet const& uids, MailboxId to) = 0;  // those that are there
     virtual Result<Copied> move(MailboxId from, UidSet const& uids, MailboxId to) = 0;
@@ -190,6 +198,8 @@ public:
 
     // Bytes of all messages of the user (storage.md §13).
     virtual Result<std::int64_t> storage_used(UserId user) const = 0;
+    // The same of the user whose document (storage.md §3.1) was just read: some engines count there.
+    virtual Result<std::int64_t> storage_used_by(bson::Document const& user) const;
 
     // Restoring: how a mailbox comes from another engine such that no client notices (migrate). Only these calls take
     // UIDs, modseqs and ids from outside, in any order; they raise the mailbox's marks and never lower them. What is

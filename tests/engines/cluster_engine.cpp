@@ -80,7 +80,8 @@ public:
 class ClusterTestEngine final : public TestEngine {
 public:
     ClusterTestEngine(Servers& servers, Clock const& clock)
-        : documents_(servers.database.client(), clock),
+        : client_(servers.database.client()),
+          documents_(servers.database.client(), clock),
           state_(*servers.redis, clock),
           mail_(servers.database.client(), *servers.redis, events_, nullptr, clock,
                 [](std::string_view source, TimeMs internal_date) {
@@ -91,8 +92,11 @@ public:
     store::MailStore& mail() override { return mail_; }
     store::SharedState& state() override { return state_; }
     store::Events& events() override { return events_; }
+    std::uint64_t round_trips() const override { return client_.round_trips(); }
+    bool joins() const override { return client_.features().lookups; }
 
 private:
+    MongoClient& client_;
     store::cluster::ClusterDocuments documents_;
     store::cluster::AgeingState state_;
     SignalEvents events_;

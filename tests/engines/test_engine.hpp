@@ -20,6 +20,8 @@ public:
     virtual store::MailStore& mail() = 0;
     virtual store::SharedState& state() = 0;
     virtual store::Events& events() = 0;
+    virtual std::uint64_t round_trips() const { return 0; }  // to a database, so far
+    virtual bool joins() const { return true; }              // the database finds two documents in one round trip
 };
 
 // The clock outlives it. Throws std::runtime_error when there is none.

@@ -150,6 +150,32 @@ Result<std::optional<Document>> ClusterDocuments::find_one(Collection const& col
     return std::move(found.front());
 }
 
+Result<std::optional<Joined>> ClusterDocuments::find_joined(Collection const& collection, Query const& query,
+                                                            std::string_view field, Collection const& other) const {
+    auto const* index = find_index(collection, query.index);
+    if (index == nullptr || !client_.features().lookups || db_of(collection) != db_of(other))
+        return Documents::find_joined(collection, query, field, other);
+    constexpr std::string_view joined_as = "mallardJoined";
+    auto const now = clock_.now();
+    auto rows = client_.aggregate(
+        db_of(collection), collection.name,
+        {Document{{"$match", filter_of(collection, query, index, std::nullopt, now)}}, Document{{"$limit", 1}},
+         Document{
+             {"$lookup",
+              Document{{"from", other.name}, {"localField", field}, {"foreignField", "_id"}, {"as", joined_as}}}}});
+    // Some servers do not join some collections (sharded ones).
+    if (!rows && rows.error().kind != ErrorKind::unavailable)
+        return Documents::find_joined(collection, query, field, other);
+    if (!rows) return std::unexpected(std::move(rows).error());
+    if (rows->empty()) return std::nullopt;
+    Joined joined{.document = std::move(rows->front()), .other = {}};
+    auto const* others = joined.document.array(joined_as);
+    auto const* first = others && !others->empty() ? others->front().as<Document>() : nullptr;
+    if (first && !expired(other, *first, now)) joined.other = *first;
+    joined.document.erase(joined_as);
+    return joined;
+}
+
 Result<std::uint64_t> ClusterDocuments::count(Collection const& collection, Query const& query) const {
     if (query.after_id || (query.from && query.to)) {
         Query all = query;

@@ -27,11 +27,14 @@ class ClusterDocuments final : public Documents {
 public:
     ClusterDocuments(MongoClient& client, Clock const& clock) : client_(client), clock_(clock) {}
 
+    bool changes_elsewhere() const override { return true; }
     Result<void> declare(Collection const& collection) override;
     std::vector<Collection> declared() const override { return declared_.list(); }
     Result<std::optional<bson::Document>> get(Collection const& collection, ObjectId id) const override;
     Result<std::optional<bson::Document>> find_one(Collection const& collection, Query const& query) const override;
     Result<std::vector<bson::Document>> find(Collection const& collection, Query const& query) const override;
+    Result<std::optional<Joined>> find_joined(Collection const& collection, Query const& query, std::string_view field,
+                                              Collection const& other) const override;
     Result<std::uint64_t> count(Collection const& collection, Query const& query) const override;
     Result<void> insert(Collection const& collection, bson::Document document) override;
     Result<bson::Document> update(Collection const& collection, ObjectId id, Update const& update) override;

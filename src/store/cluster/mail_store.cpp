@@ -188,19 +188,34 @@ Result<void> ClusterMailStore::count_references(std::vector<Document> const& mes
     return attachments_.count(references);
 }
 
-Result<void> ClusterMailStore::add_storage(UserId user, std::int64_t by) {
+Result<void> ClusterMailStore::add_storage(UserId user, std::int64_t by, std::optional<std::int64_t> most) {
     if (by == 0) return {};
-    MALLARD_TRY(
-        mongo_.write(Db::users, "users",
-                     {.filter = {{"_id", user}}, .document = {{"$inc", Document{{"storageUsed", bson::number(by)}}}}}));
+    Document const update{{"$inc", Document{{"storageUsed", bson::number(by)}}}};
+    if (!most) {
+        MALLARD_TRY(mongo_.write(Db::users, "users", {.filter = {{"_id", user}}, .document = update}));
+        return {};
+    }
+    // The answer tells what there is now: nothing need be asked for ahead.
+    MALLARD_TRY_ASSIGN(
+        auto const after,
+        mongo_.find_and_modify(
+            Db::users, "users",
+            {.filter = {{"_id", user}}, .update = update, .projection = {{"storageUsed", 1}}, .give_new = true}));
+    if (after) {
+        if (std::max(by, after->integer("storageUsed")) <= *most) return {};
+        (void)add_storage(user, -by);  // should this fail, the counter is too high, which a check mends
+        return std::unexpected(storage_full());
+    }
+    MALLARD_TRY_ASSIGN(auto const used, storage_used(user));
+    if (used + by > *most) return std::unexpected(storage_full());
     return {};
 }
 
 Result<std::int64_t> ClusterMailStore::storage_used(UserId user) const {
     MALLARD_TRY_ASSIGN(auto const found,
                        mongo_.find_one(Db::users, "users", {{"_id", user}}, {.projection = {{"storageUsed", 1}}}));
-    if (found) return std::max<std::int64_t>(0, found->integer("storageUsed"));
-    return octets_of(mongo_, user);  // nobody counts for who is no user (yet)
+    if (found) return storage_used_by(*found);
+    return octets_of(mongo_, user);  // nobody counts for who is no user (yet) (§13)
 }
 
 Result<std::int64_t> octets_of(MongoClient const& mongo, ObjectId user) {
@@ -213,6 +228,10 @@ Result<std::int64_t> octets_of(MongoClient const& mongo, ObjectId user) {
     return sums.empty() ? 0 : std::max<std::int64_t>(0, sums.front().integer("used"));
 }
 
+Result<std::int64_t> ClusterMailStore::storage_used_by(Document const& user) const {
+    return std::max<std::int64_t>(0, user.integer("storageUsed"));
+}
+
 Result<UserId> ClusterMailStore::owner_of(MailboxId id) const {
     if (auto const known = open_.owner(id)) return *known;
     MALLARD_TRY_ASSIGN(auto const found, mailbox(id));
@@ -220,7 +239,7 @@ Result<UserId> ClusterMailStore::owner_of(MailboxId id) const {
     return found->user;
 }
 
-Result<Document> ClusterMailStore::bump(MailboxId id, std::int64_t uids, std::int64_t modseqs,
+Result<Document> ClusterMailStore::bump(Document which, std::int64_t uids, std::int64_t modseqs,
                                         std::vector<std::string> const& keywords) {
     Document by;
     if (uids) by.set("uidNext", bson::number(uids));
@@ -232,9 +251,9 @@ Result<Document> ClusterMailStore::bump(MailboxId id, std::int64_t uids, std::in
         update.set("$addToSet", Document{{"flags", Document{{"$each", std::move(names)}}}});
     }
     // Asked for as it is after the change: not every server gives the one right before it.
-    MALLARD_TRY_ASSIGN(
-        auto mailbox, mongo_.find_and_modify(Db::main, "mailboxes",
-                                             {.filter = {{"_id", id}}, .update = std::move(update), .give_new = true}));
+    MALLARD_TRY_ASSIGN(auto mailbox, mongo_.find_and_modify(
+                                         Db::main, "mailboxes",
+                                         {.filter = std::move(which), .update = std::move(update), .give_new = true}));
     if (!mailbox) return fail(ErrorKind::not_found, "there is no such mailbox");
     mailbox->set("uidNext", bson::number(mailbox->integer("uidNext", 1 + uids) - uids));
     mailbox->set("modifyIndex", bson::number(mailbox->integer("modifyIndex", 1 + modseqs) - modseqs));

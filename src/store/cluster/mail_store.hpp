@@ -54,6 +54,7 @@ public:
 
     Result<Snapshot> snapshot(MailboxId id) override;
     Result<Appended> append(MailboxId mailbox, NewMessage message) override;
+    Result<Appended> append_to(UserId user, std::string_view path, NewMessage message) override;
     Result<FlagsChanged> change_flags(MailboxId mailbox, UidSet const& uids, FlagChange const& change) override;
     Result<Copied> copy(MailboxId from, UidSet const& uids, MailboxId to) override;
     Result<Copied> move(MailboxId from, UidSet const& uids, MailboxId to) override;
@@ -69,6 +70,7 @@ public:
     Result<std::optional<TimeMs>> expiry(MailboxId mailbox, Row const& row) const override;
     Result<std::uint64_t> remove_expired() override;
     Result<std::int64_t> storage_used(UserId user) const override;
+    Result<std::int64_t> storage_used_by(bson::Document const& user) const override;
 
     Result<void> restore_messages(MailboxId mailbox, std::span<RestoredMessage const> messages) override;
     Result<void> restore_changes(MailboxId mailbox, std::span<RestoredFlags const> flags,
@@ -87,11 +89,14 @@ private:
         std::int64_t size = 0;  // WildDuck's
     };
     Result<Stored> store_content(UserId user, NewMessage const& message);
+    Result<Appended> append_where(bson::Document which, UserId user, std::optional<MailboxId> expected,
+                                  NewMessage message);
     Result<void> restore_message(MailboxInfo const& info, RestoredMessage const& restored);
     Result<void> lead_thread(UserId user, NewMessage const& message);
     void undo_content(Stored const& stored, UserId user);
     Result<ThreadId> join_thread(UserId user, std::vector<std::string> const& refs, std::string_view subject);
-    Result<void> add_storage(UserId user, std::int64_t by);
+    // over_quota, and nothing is added, when that is more than `most`.
+    Result<void> add_storage(UserId user, std::int64_t by, std::optional<std::int64_t> most = {});
     Result<UserId> owner_of(MailboxId id) const;
     Result<Copied> transfer(MailboxId from, UidSet const& uids, MailboxId to, bool moving, MailboxLock* lock = nullptr);
     Result<void> transfer_batch(OpenMailbox& from, std::vector<Uid> const& uids, OpenMailbox& to, bool moving,
@@ -124,8 +129,8 @@ private:
                                      std::map<Uid, bson::Document>& done);  // done: what carries the change's modseq
     Result<std::map<Uid, bson::Document>> stamped(MailboxId id, std::vector<Row> const& targets, ModSeq modseq,
                                                   bool all, Flags const* removed);
-    // The document before; `keywords` are new to it. not_found.
-    Result<bson::Document> bump(MailboxId id, std::int64_t uids, std::int64_t modseqs,
+    // The document before, of the mailbox that the filter names; `keywords` are new to it. not_found.
+    Result<bson::Document> bump(bson::Document which, std::int64_t uids, std::int64_t modseqs,
                                 std::vector<std::string> const& keywords = {});
     Result<void> write_journal(std::vector<bson::Document> entries);
     Result<void> apply_retention(MailboxInfo const& info);  // to the messages that are there

@@ -72,7 +72,7 @@ Result<ClusterMailStore::Removed> ClusterMailStore::take_away(ObjectId mailbox, 
 
 Result<ClusterMailStore::Removed> ClusterMailStore::remove(OpenMailbox& box, std::vector<Document> messages,
                                                            std::vector<Document>& entries) {
-    MALLARD_TRY_ASSIGN(auto const before, bump(box.id, 0, 1));
+    MALLARD_TRY_ASSIGN(auto const before, bump({{"_id", box.id}}, 0, 1));
     ModSeq const modseq = static_cast<ModSeq>(before.integer("modifyIndex", 1)) + 1;
     auto removed = take_away(box.id, std::move(messages));
     if (!removed) {

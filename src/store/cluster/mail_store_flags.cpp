@@ -217,7 +217,7 @@ Result<FlagsChanged> ClusterMailStore::write_flags(OpenMailbox& box, UidSet cons
         if (targets.empty()) break;
         if (++attempt > attempts_max)
             return fail(ErrorKind::unavailable, "The mailbox is busy, try again later", "flags changed too often");
-        MALLARD_TRY_ASSIGN(auto const before, bump(box.id, 0, 1, unlisted(box, change.mode, by)));
+        MALLARD_TRY_ASSIGN(auto const before, bump({{"_id", box.id}}, 0, 1, unlisted(box, change.mode, by)));
         ModSeq const known = box.newest, modseq = static_cast<ModSeq>(before.integer("modifyIndex", 1)) + 1;
         if (known + 1 != modseq) {  // others were here
             looked = true;

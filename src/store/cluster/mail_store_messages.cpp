@@ -27,13 +27,17 @@ Result<ClusterMailStore::Stored> ClusterMailStore::store_content(UserId user, Ne
     stored.magic = magic;
     MimeTree tree = make_tree(message.source);
     stored.size = static_cast<std::int64_t>(tree.size);
+    MALLARD_TRY(add_storage(user, stored.size, message.storage_max));
     if (!tree.exact && tree.literals.size() > literal_bytes_max)  // counted like any body, by whoever copies it
         tree.bodies.push_back({.id = "SOURCE",
                                .digest = sha256(tree.literals),
                                .text = {.raw = tree.literals, .bare = false, .size = tree.literals.size()},
                                .content_type = "application/octet-stream",
                                .transfer_encoding = "binary"});
-    MALLARD_TRY(attachments_.store(tree.bodies, stored.magic));
+    if (auto kept = attachments_.store(tree.bodies, stored.magic); !kept) {
+        (void)add_storage(user, -stored.size);
+        return std::unexpected(std::move(kept).error());
+    }
     for (auto const& body : tree.bodies) {
         ++stored.digests[body.digest];
         if (body.content_digest.empty()) continue;
@@ -45,10 +49,6 @@ Result<ClusterMailStore::Stored> ClusterMailStore::store_content(UserId user, Ne
     if (!mongo_.features().nested_arrays) flatten_nested_arrays(stored.document);
     if (!tree.exact)
         stored.document.set("mallardSource", encode_pieces(tree, tree.literals.size() <= literal_bytes_max));
-    if (auto added = add_storage(user, stored.size); !added) {
-        undo_content({.digests = stored.digests, .magic = stored.magic}, user);
-        return std::unexpected(added.error());
-    }
     return stored;
 }
 
@@ -62,6 +62,17 @@ void ClusterMailStore::undo_content(Stored const& stored, UserId user) {
 
 Result<Appended> ClusterMailStore::append(MailboxId id, NewMessage message) {
     MALLARD_TRY_ASSIGN(UserId const user, owner_of(id));
+    return append_where({{"_id", id}}, user, id, std::move(message));
+}
+
+// The mailbox is found by the very $inc that takes the UID. What its id was the last time only says whose lock to take.
+Result<Appended> ClusterMailStore::append_to(UserId user, std::string_view path, NewMessage message) {
+    if (!message.flags.keywords.empty()) return MailStore::append_to(user, path, std::move(message));
+    return append_where({{"user", user}, {"path", path}}, user, open_.arrived_in(user), std::move(message));
+}
+
+Result<Appended> ClusterMailStore::append_where(Document which, UserId user, std::optional<MailboxId> expected,
+                                                NewMessage message) {
     mime::Entity parsed;
     if (!message.tree) {
         parsed = mime::parse(message.source);
@@ -77,8 +88,15 @@ Result<Appended> ClusterMailStore::append(MailboxId id, NewMessage message) {
     auto const thread = join_thread(user, message.thread_refs, message.thread_subject);
     if (!thread) return failed(thread.error());
 
-    auto const box = open_.get(id);
-    std::unique_lock lock(box->mutex);
+    std::shared_ptr<OpenMailbox> box;
+    std::unique_lock<std::mutex> lock;
+    auto const take = [&](MailboxId id) {
+        if (box && box->id == id) return;
+        lock = {};
+        box = open_.get(id);
+        lock = std::unique_lock(box->mutex);
+    };
+    if (expected) take(*expected);
     Flags flags = std::move(message.flags);
     if (!flags.keywords.empty()) {  // else a mailbox that nobody looks at stays unread
         auto const index = open_.current(*box);
@@ -87,7 +105,8 @@ Result<Appended> ClusterMailStore::append(MailboxId id, NewMessage message) {
         if (!spelling) return failed(spelling.error());
         flags = std::move(*spelling);
     }
-    auto const before = bump(id, 1, 1);
+    std::shared_lock arriving(open_.arrivals(user));
+    auto const before = bump(std::move(which), 1, 1);
     if (!before) return failed(before.error());
     MailboxInfo const info = mailbox_info(*before);
     auto const uid = static_cast<Uid>(before->integer("uidNext", 1));
@@ -98,6 +117,9 @@ Result<Appended> ClusterMailStore::append(MailboxId id, NewMessage message) {
     document.set("modseq", modseq_value(modseq));
     document.set("thread", *thread);
     auto const inserted = mongo_.insert(Db::main, "messages", document);
+    arriving.unlock();
+    take(info.id);
+    open_.note_arrival(info);
     if (!inserted) {
         box->stale();
         if (inserted.error().kind != ErrorKind::unavailable && box->index) box->gone.add(uid, uid);

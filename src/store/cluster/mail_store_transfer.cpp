@@ -143,7 +143,7 @@ Result<void> ClusterMailStore::remove_moved(OpenMailbox& from, std::vector<Docum
 
 Result<void> ClusterMailStore::copy_flags(std::map<ObjectId, Document> const& sources, OpenMailbox& to,
                                           std::map<ObjectId, Document*> const& copies) {
-    MALLARD_TRY_ASSIGN(auto const before, bump(to.id, 0, 1));
+    MALLARD_TRY_ASSIGN(auto const before, bump({{"_id", to.id}}, 0, 1));
     ModSeq const modseq = static_cast<ModSeq>(before.integer("modifyIndex", 1)) + 1;
     std::vector<Write> writes;
     MailboxIndex numbered;
@@ -177,7 +177,7 @@ Result<std::vector<Document>> ClusterMailStore::insert_copies(std::vector<Docume
         if (error.kind != ErrorKind::unavailable) (void)count_references(sources, -1);
         return std::unexpected(std::move(error));
     };
-    auto const before = bump(to.id, static_cast<std::int64_t>(sources.size()), 1);
+    auto const before = bump({{"_id", to.id}}, static_cast<std::int64_t>(sources.size()), 1);
     if (!before) return failed(before.error());
     MailboxInfo const info = mailbox_info(*before);
     auto uid = static_cast<Uid>(before->integer("uidNext", 1));

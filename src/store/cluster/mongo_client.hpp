@@ -53,6 +53,7 @@ struct MongoFeatures {
     bool array_filters = true;
     bool update_modifiers = true;  // $push with $each, $addToSet with $each, $pull with $in
     bool max_operator = true;      // $max, $min
+    bool lookups = true;           // $lookup of another collection's document
     bool nested_arrays = true;     // arrays directly in arrays can be stored
     bool atomic_updates = true;    // no update of a document is lost to another one at the same time
     bool retryable_writes = true;

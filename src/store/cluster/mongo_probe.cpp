@@ -66,6 +66,13 @@ MongoFeatures MongoClient::probe() {
                              update({{"$pull", Document{{"list", Document{{"$in", Array{2}}}}}}});
     found.nested_arrays = update({{"$set", Document{{"nested", Array{1, Array{1, 2}}}}}});
     found.max_operator = update({{"$max", Document{{"n", 5}}}});
+    auto const looked_up = aggregate(
+        Db::main, name,
+        {Document{{"$match", Document{{"_id", 1}}}},
+         Document{
+             {"$lookup", Document{{"from", name}, {"localField", "u"}, {"foreignField", "_id"}, {"as", "found"}}}}});
+    auto const* other = looked_up && looked_up->size() == 1 ? looked_up->front().array("found") : nullptr;
+    found.lookups = other && other->size() == 1;
     bool const unique = index("u", {{"unique", true}});
     static_cast<void>(insert(Db::main, name, {{"_id", 2}}));
     found.unique_counts_absent = unique && !insert(Db::main, name, {{"_id", 3}});

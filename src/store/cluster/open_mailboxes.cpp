@@ -205,6 +205,19 @@ void OpenMailboxes::note_owner(MailboxId id, UserId user) const {
     owners_.insert_or_assign(id, user);
 }
 
+std::optional<MailboxId> OpenMailboxes::arrived_in(UserId user) const {
+    std::lock_guard const lock(owners_mutex_);
+    auto const at = arrived_in_.find(user);
+    return at == arrived_in_.end() ? std::nullopt : std::optional(at->second);
+}
+
+void OpenMailboxes::note_arrival(MailboxInfo const& info) {
+    note_owner(info.id, info.user);
+    std::lock_guard const lock(owners_mutex_);
+    if (arrived_in_.size() >= owners_max) arrived_in_.clear();
+    arrived_in_.insert_or_assign(info.user, info.id);
+}
+
 Result<Snapshot> OpenMailboxes::current(OpenMailbox& box) const {
     TimeMs const age = clock_.now() - box.looked_at;
     bool const heard_nothing = box.index && box.watch && box.moment && box.watch->moment() == box.moment;
@@ -285,6 +298,8 @@ Result<void> OpenMailboxes::load(OpenMailbox& box, Document const& mailbox) cons
     box.met.clear();
     box.met.push_back({newest, clock_.now()});
     MALLARD_TRY(find_floor(box));
+    // UIDs that the document counts and whose messages this process is writing: those are awaited.
+    std::unique_lock(arrivals(mailbox_info(mailbox).user)).unlock();
     MALLARD_TRY(mongo_.find_each(Db::main, "messages", {{"mailbox", box.id}},
                                  {.projection = row_projection(), .sort = {{"uid", 1}}}, [&](Document message) {
                                      Row const row = row_of(message, empty);

@@ -12,11 +12,13 @@
 //   misses none (RFC 7162 §3.1.2.1).
 // Threads: OpenMailbox is used under its mutex only.
 
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <shared_mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -97,6 +99,13 @@ public:
     std::optional<UserId> owner(MailboxId id) const;
     void note_owner(MailboxId id, UserId user) const;
 
+    // Into which mailbox a message of the user came last; nullopt: none in this process.
+    std::optional<MailboxId> arrived_in(UserId user) const;
+    void note_arrival(MailboxInfo const& info);
+    // Shared by who adds a message, from its UID to its document, and may not know the mailbox before. With it no box
+    // is waited for: who loads one waits for those that have begun.
+    std::shared_mutex& arrivals(UserId user) const { return arrivals_[std::hash<UserId>{}(user) % arrivals_.size()]; }
+
 private:
     Result<void> find_floor(OpenMailbox& box) const;
     Result<void> load(OpenMailbox& box, bson::Document const& mailbox) const;
@@ -115,6 +124,8 @@ private:
     TimeMs tidied_at_ = 0;
     mutable std::mutex owners_mutex_;
     mutable std::unordered_map<MailboxId, UserId> owners_;
+    std::unordered_map<UserId, MailboxId> arrived_in_;  // under owners_mutex_
+    mutable std::array<std::shared_mutex, 64> arrivals_;
 };
 
 }  // namespace mallard::store::cluster

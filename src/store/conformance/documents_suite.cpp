@@ -62,6 +62,30 @@ private:
 
 using Ids = std::vector<int>;
 
+TEST_P(DocumentsSuite, FindsADocumentAndTheOneItNames) {
+    Collection const teams{.name = "teams", .role = DatabaseRole::users, .indexes = {}};
+    Store store(backend->documents());
+    Documents& documents = backend->documents();
+    ASSERT_TRUE(documents.declare(teams));
+    Document const team{{"_id", id_of(9)}, {"motto", "on"}};
+    ASSERT_TRUE(documents.insert(teams, team));
+    Document member = person(1, "ada"), stray = person(2, "bob");
+    member.set("team", id_of(9));
+    stray.set("team", id_of(8));
+    for (auto const& one : {member, stray, person(3, "eve")}) store.add(one);
+    auto const find = [&](std::string_view name) {
+        auto found = documents.find_joined(people, {.index = "by_name", .equals = {name}}, "team", teams);
+        EXPECT_TRUE(found) << found.error().message << " " << found.error().context;
+        return *found;
+    };
+    EXPECT_EQ(find("ada")->document, member);
+    EXPECT_EQ(find("ada")->other, team);
+    EXPECT_EQ(find("bob")->document, stray);
+    EXPECT_EQ(find("bob")->other, std::nullopt);
+    EXPECT_EQ(find("eve")->other, std::nullopt);
+    EXPECT_FALSE(find("nobody"));
+}
+
 TEST_P(DocumentsSuite, GivesBackWhatWasInsertedAlsoAfterReopening) {
     Store store(backend->documents());
     Document const document{{"_id", id_of(1)},

@@ -306,6 +306,51 @@ TEST_P(MailStoreSuite, CountsTheOctetsOfAUser) {
     EXPECT_EQ(*mail().storage_used(user), 2 * size);
 }
 
+TEST_P(MailStoreSuite, AppendsByPath) {
+    auto const box = make_mailbox();
+    auto const other = make_mailbox("Other");
+    auto const first = mail().append_to(user, "INBOX", as_new(message("one")));
+    ASSERT_TRUE(first) << first.error().message;
+    EXPECT_EQ(first->uid, 1u);
+    EXPECT_EQ(first->uid_validity, box.uid_validity);
+    EXPECT_EQ(body_of(box.id, 1), message("one"));
+    ASSERT_TRUE(append(box.id, message("two")));
+    ASSERT_TRUE(mail().append_to(user, "Other", as_new(message("three"))));
+    EXPECT_EQ(body_of(other.id, 1), message("three"));
+    auto const four = message("four");
+    auto with_keyword = as_new(four);
+    with_keyword.flags.keywords = {"kw"};
+    EXPECT_EQ(mail().append_to(user, "INBOX", with_keyword)->uid, 3u);
+    EXPECT_EQ(uids(*snapshot(box.id)), (std::vector<Uid>{1, 2, 3}));
+    EXPECT_EQ(mail().append_to(user, "Nowhere", as_new(message("x"))).error().kind, ErrorKind::not_found);
+    EXPECT_EQ(mail().append_to(UserId::generate(), "INBOX", as_new(message("x"))).error().kind, ErrorKind::not_found);
+    // Another mailbox under the path that was written to before.
+    ASSERT_TRUE(mail().update_mailbox(other.id, {.path = "Elsewhere"}));
+    auto const heir = make_mailbox("Other");
+    ASSERT_TRUE(mail().append_to(user, "Other", as_new(message("five"))));
+    EXPECT_EQ(uids(*snapshot(heir.id)), (std::vector<Uid>{1}));
+    EXPECT_EQ(uids(*snapshot(other.id)), (std::vector<Uid>{1}));
+    expect_invariants();
+}
+
+TEST_P(MailStoreSuite, AppendsNothingAboveTheMostStorage) {
+    auto const box = make_mailbox();
+    auto const source = with_attachment(20'000, 1);
+    auto const size = static_cast<std::int64_t>(source.size());
+    auto const limited = [&](std::int64_t most) {
+        auto limited = as_new(source);
+        limited.storage_max = most;
+        return mail().append(box.id, limited);
+    };
+    ASSERT_TRUE(limited(size));
+    EXPECT_EQ(limited(2 * size - 1).error().kind, ErrorKind::over_quota);
+    EXPECT_EQ(*mail().storage_used(user), size);
+    EXPECT_EQ(snapshot(box.id)->size(), 1u);
+    ASSERT_TRUE(limited(2 * size));
+    EXPECT_EQ(*mail().storage_used(user), 2 * size);
+    expect_invariants();
+}
+
 TEST_P(MailStoreSuite, TakesOctetsAlongWhenMovingToAnotherUser) {
     auto const box = make_mailbox();
     auto const other = UserId::generate();

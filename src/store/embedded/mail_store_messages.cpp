@@ -130,6 +130,11 @@ Result<Appended> EmbeddedMailStore::append(MailboxId id, NewMessage message) {
     Mailbox mailbox;
     MALLARD_TRY_ASSIGN(auto const before, open(id, mailbox));
     UserId const user = before->info.user;
+    if (message.storage_max) {
+        MALLARD_TRY_ASSIGN(auto const used, storage_.value(user));
+        if (used + static_cast<std::int64_t>(message.source.size()) > *message.storage_max)
+            return std::unexpected(storage_full());
+    }
     MALLARD_TRY_ASSIGN(auto incoming, content_.prepare(message.source, message.tree));
     auto& batch = incoming.batch;
     MALLARD_TRY_ASSIGN(message.record.thread, threads_.join(user, message.thread_refs, message.thread_subject, batch));
