@@ -82,6 +82,7 @@ public:
     std::vector<UserId> recounted;
     Result<store::UidSet> patch(MailboxId, store::UidSet const&, store::MessagePatch const&) override { return none(); }
     Result<std::optional<TimeMs>> expiry(MailboxId, store::Row const&) const override { return none(); }
+    Result<std::map<store::Uid, store::MessagePatch>> patches(MailboxId) const override { return none(); }
     Result<std::uint64_t> remove_expired() override { return std::uint64_t{0}; }
     Result<bool> sweep() override { return false; }
     Result<store::CheckReport> check(bool, std::function<void(std::uint64_t, std::uint64_t)> const&) override {

@@ -24,8 +24,13 @@ constexpr auto progress_pause = std::chrono::milliseconds(100);
 
 migrate::Side side_of(Engine& engine) { return {engine.documents(), engine.mail(), engine.state()}; }
 
+struct Target {
+    std::unique_ptr<DataDirectory::Lock> lock;  // outlives the store; null: the source's own directory
+    std::unique_ptr<Engine> engine;
+};
+
 // The store to move to, by the options that came with the request.
-Result<std::unique_ptr<Engine>> open_target(Core& core, Json const& request) {
+Result<Target> open_target(Core& core, Json const& request) {
     config::Settings settings;
     for (Json const& assignment : request.at("settings")) {
         auto const mistakes = settings.set(assignment.get<std::string>(), "migrate");
@@ -33,7 +38,12 @@ Result<std::unique_ptr<Engine>> open_target(Core& core, Json const& request) {
             return fail(ErrorKind::invalid, "this release does not know an option of the other: use one release");
     }
     MALLARD_TRY_ASSIGN(auto const directory, DataDirectory::open(settings.text("dataDir")));
-    return open_engine(settings, directory, core.clock);
+    Target target;
+    if (request.value("lock", false)) {
+        MALLARD_TRY_ASSIGN(target.lock, directory.lock("migrate"));
+    }
+    MALLARD_TRY_ASSIGN(target.engine, open_engine(settings, directory, core.clock));
+    return target;
 }
 
 // Tells the other side how far it is; false when that is gone, or the server is stopping.
@@ -84,10 +94,11 @@ Json to_json(migrate::Verified const& verified) {
 
 // While the source is served: until little is left, and all bytes are compared.
 Result<Json> copy_online(migrate::Migration& migration, Channel& channel) {
-    std::uint64_t left = 0;
+    std::uint64_t left = UINT64_MAX;
     for (int passes = 0; passes < online_passes_max; ++passes) {
+        auto const before = left;
         MALLARD_TRY_ASSIGN(left, migration.pass());
-        if (left <= few_changes) break;
+        if (left <= few_changes || left > before / 2) break;  // or as much comes in as goes over
     }
     MALLARD_TRY_ASSIGN(auto verified, migration.verify_contents());
     MALLARD_TRY_ASSIGN(left, migration.pass());  // what came while that went on
@@ -121,8 +132,8 @@ Result<Json> copy_the_rest(migrate::Migration& migration, Engine& target) {
 
 }  // namespace
 
-// {"from", "to", "settings": [assignments], "finish", "compared"} -> what was verified; sends {"progress", "what"}, and
-// {"compared"} for each mailbox when the source goes on being served.
+// {"from", "to", "settings": [assignments], "lock", "finish", "compared"} -> what was verified; sends
+// {"progress", "what"}, and {"compared"} for each mailbox when the source goes on being served.
 Result<Json> migrate_store(Core& core, Json const& request, Channel& channel) {
     static std::mutex one_at_a_time;
     std::unique_lock const alone(one_at_a_time, std::try_to_lock);
@@ -133,13 +144,13 @@ Result<Json> migrate_store(Core& core, Json const& request, Channel& channel) {
                     fmt::format("the running server serves from {}, not from {}", core.store->name(), from));
     MALLARD_TRY_ASSIGN(auto const target, open_target(core, request));
     Reporter reporter(channel);
-    migrate::Migration migration(side_of(*core.store), side_of(*target), core.clock, {.from = from, .to = to},
+    migrate::Migration migration(side_of(*core.store), side_of(*target.engine), core.clock, {.from = from, .to = to},
                                  std::ref(reporter));
     migration.compared() = compared_from(request.value("compared", Json::array()));
     MALLARD_TRY(migration.begin());
     MALLARD_TRY_ASSIGN(auto const secret, core.store->access_secret());
-    MALLARD_TRY(target->adopt_secret(secret));
-    return request.value("finish", false) ? copy_the_rest(migration, *target) : copy_online(migration, channel);
+    MALLARD_TRY(target.engine->adopt_secret(secret));
+    return request.value("finish", false) ? copy_the_rest(migration, *target.engine) : copy_online(migration, channel);
 }
 
 Result<Json> migrate_abandon(Core& core, Json const&, Channel&) {

@@ -130,12 +130,15 @@ void add_mail(CLI::App& app, CommandLine& line) {
                        [&] { return command_check(line.common, line.check); });
     check->add_flag("--repair", line.check.repair, "mend what can be mended");
     check->add_flag("--json", line.check.json, "print JSON");
-    auto* migrate =
-        leaf(&app, line, "migrate", "Move everything to the other store while the server runs. Safe to run again",
-             [&] { return command_migrate(line.common, line.migrate); });
+    auto* migrate = leaf(&app, line, "migrate",
+                         "Move everything to another store while the server runs; may be broken off and run again",
+                         [&] { return command_migrate(line.common, line.migrate); });
     auto const engines = CLI::IsMember({"embedded", "mongodb"});
     migrate->add_option("--from", line.migrate.from, "embedded or mongodb")->check(engines);
-    migrate->add_option("--to", line.migrate.to, "the other one; its options as in the configuration")->check(engines);
+    migrate->add_option("--to", line.migrate.to, "likewise; the options of both as in the configuration")
+        ->check(engines);
+    migrate->add_option("--to-data", line.migrate.to_data, "move into this data directory (default: that of --data)")
+        ->type_name("DIR");
     migrate->add_flag("--switch", line.migrate.finish, "stop the server, copy what is left, verify, switch");
     migrate->add_flag("--abandon", line.migrate.abandon, "let the configured store be served as it is");
 }

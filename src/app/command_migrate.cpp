@@ -10,9 +10,21 @@ namespace mallard::app {
 
 namespace {
 
+std::string_view mistake_in(MigrateOptions const& options) {
+    if (options.from.empty() || options.to.empty() || (options.from == "mongodb" && options.to == "mongodb"))
+        return "say --from embedded --to mongodb, or --from mongodb --to embedded";
+    if (options.from == options.to && options.to_data.empty()) return "say with --to-data where to move to";
+    if (options.to == "mongodb" && !options.to_data.empty()) return "--to-data is for --to embedded";
+    return {};
+}
+
+std::string target_name(MigrateOptions const& options) {
+    return options.to_data.empty() ? options.to : fmt::format("{} in {}", options.to, options.to_data);
+}
+
 // The options by which the other side opens the store to move to.
-Result<Json> target_settings(config::Settings const& settings, std::string const& to) {
-    Json out = Json::array({"store=" + to});
+Result<Json> target_settings(config::Settings const& settings, MigrateOptions const& options) {
+    Json out = Json::array({"store=" + options.to});
     for (config::Option const& option : config::options()) {
         bool const of_store = option.key.starts_with("dbs.") || option.key.starts_with("embedded.");
         if (!of_store || settings.origin(option.key) == "default") continue;
@@ -24,7 +36,8 @@ Result<Json> target_settings(config::Settings const& settings, std::string const
         out.push_back(fmt::format("{}={}", option.key, text));
     }
     std::error_code error;
-    auto const directory = std::filesystem::absolute(settings.text("dataDir"), error);
+    auto const& wanted = options.to_data.empty() ? settings.text("dataDir") : options.to_data;
+    auto const directory = std::filesystem::absolute(wanted, error);
     if (error) return fail(ErrorKind::io, "cannot find the data directory", error.message());
     out.push_back("dataDir=" + directory.string());
     return out;
@@ -97,13 +110,14 @@ int command_migrate(CommonOptions const& common, MigrateOptions const& options) 
     quiet.level = LogLevel::warning;
     if (auto const started = log_start(quiet); !started) return report(started.error());
     if (options.abandon) return abandon(*settings);
-    if (options.from.empty() || options.to.empty() || options.from == options.to) {
-        complain("say --from embedded --to mongodb, or --from mongodb --to embedded");
+    if (auto const mistake = mistake_in(options); !mistake.empty()) {
+        complain(mistake);
         return 2;
     }
-    auto const target = target_settings(*settings, options.to);
+    auto const target = target_settings(*settings, options);
     if (!target) return report(target.error());
-    Json request{{"command", "migrate"}, {"from", options.from}, {"to", options.to}, {"settings", *target}};
+    Json request{{"command", "migrate"}, {"from", options.from}, {"to", target_name(options)}, {"settings", *target}};
+    request["lock"] = !options.to_data.empty();
     Json compared = Json::array();
 
     auto administration = Administration::open(*settings, "migrate");
@@ -145,8 +159,8 @@ int command_migrate(CommonOptions const& common, MigrateOptions const& options) 
                count_of(*moved, "users"), count_of(*moved, "mailboxes"), count_of(*moved, "messages"),
                count_of(*moved, "documents"));
     fmt::print(
-        "Now set store = \"{}\" in the configuration and start the server; the old store is kept, and not served\n",
-        options.to);
+        "Now set store = \"{}\"{} in the configuration and start the server; the old store is kept, not served\n",
+        options.to, options.to_data.empty() ? "" : fmt::format(" and dataDir = \"{}\"", options.to_data));
     return 0;
 }
 

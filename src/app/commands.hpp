@@ -58,6 +58,7 @@ int command_check(CommonOptions const& common, CheckOptions const& options);
 
 struct MigrateOptions {
     std::string from, to;  // names of engines
+    std::string to_data;   // the data directory to move to, if it is another
     bool finish = false, abandon = false;
 };
 int command_migrate(CommonOptions const& common, MigrateOptions const& options);

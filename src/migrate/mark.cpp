@@ -41,8 +41,9 @@ Result<void> erase_mark(store::Documents& documents) {
 std::string why_not_served(Mark const& mark) {
     if (mark.state == Mark::State::moved)
         return fmt::format(
-            "this store was moved to {0}: set store = \"{0}\"; or, to serve from this old copy after all, run "
-            "`mallard migrate --abandon`",
+            "this store was moved to {}: set `store` and its options accordingly; or, to serve this old copy after "
+            "all, "
+            "run `mallard migrate --abandon`",
             mark.other);
     return fmt::format(
         "this store is only partly there: a migration from {} has not finished; run `mallard migrate … --switch` to "

@@ -14,7 +14,7 @@ namespace mallard::migrate {
 struct Mark {
     enum class State { arriving, moved };
     State state = State::arriving;
-    std::string other;  // the engine it comes from or went to
+    std::string other;  // the engine it comes from or went to; more where that says too little
     TimeMs time = 0;
 };
 

@@ -14,10 +14,17 @@ namespace mallard::migrate {
 
 namespace {
 
-Result<store::Collection> users_of(Side const& side) {
-    for (auto const& collection : side.documents.declared())
-        if (collection.name == "users" && collection.role == store::DatabaseRole::users) return collection;
-    return fail(ErrorKind::internal, "Internal error", "the collection of users is not declared");
+Result<std::vector<UserId>> ids_of(store::Documents const& documents, store::Collection const& collection) {
+    std::vector<UserId> ids;
+    std::optional<ObjectId> after;
+    while (true) {
+        constexpr std::size_t page = 1'000;
+        MALLARD_TRY_ASSIGN(auto const found, documents.find(collection, {.after_id = after, .limit = page}));
+        if (found.empty()) return ids;
+        for (auto const& user : found)
+            if (auto const id = user.id("_id")) ids.emplace_back(*id);
+        after = found.back().id("_id");
+    }
 }
 
 }  // namespace
@@ -56,9 +63,12 @@ Result<void> Migration::begin() {
                                                      "migrate --abandon` to move this old copy again",
                                                      source->other));
     if (ours) return {};
-    MALLARD_TRY_ASSIGN(auto const users, users_of(from_));
-    MALLARD_TRY(to_.documents.declare(users));
-    MALLARD_TRY_ASSIGN(auto const there, to_.documents.count(users, {}));
+    std::uint64_t there = 0;
+    for (auto const& people : people_of(from_)) {
+        MALLARD_TRY(to_.documents.declare(people));
+        MALLARD_TRY_ASSIGN(auto const some, to_.documents.count(people, {}));
+        there += some;
+    }
     if (target || there > 0)
         return fail(ErrorKind::conflict,
                     fmt::format("the store to move to is in use ({} users): migrate fills an empty one, so that "
@@ -67,33 +77,32 @@ Result<void> Migration::begin() {
     return write_mark(to_.documents, {.state = Mark::State::arriving, .other = config_.from, .time = clock_.now()});
 }
 
+// All who have mail in the source, sorted.
 Result<std::vector<UserId>> Migration::users() {
-    MALLARD_TRY_ASSIGN(auto const collection, users_of(from_));
-    std::vector<UserId> ids;
-    std::optional<ObjectId> after;
-    while (true) {
-        constexpr std::size_t page = 1'000;
-        MALLARD_TRY_ASSIGN(auto const found, from_.documents.find(collection, {.after_id = after, .limit = page}));
-        if (found.empty()) return ids;
-        for (auto const& user : found)
-            if (auto const id = user.id("_id")) ids.emplace_back(*id);
-        after = found.back().id("_id");
+    std::vector<UserId> all;
+    for (auto const& people : people_of(from_)) {
+        MALLARD_TRY_ASSIGN(auto const some, ids_of(from_.documents, people));
+        all.insert(all.end(), some.begin(), some.end());
     }
+    std::ranges::sort(all);
+    auto const [first, last] = std::ranges::unique(all);
+    all.erase(first, last);
+    return all;
 }
 
-// The mail of users who are not in the source any more.
+// The mail of those who are not in the source any more.
 Result<std::uint64_t> Migration::remove_users() {
-    MALLARD_TRY_ASSIGN(auto const collection, users_of(from_));
-    MALLARD_TRY(to_.documents.declare(collection));
+    MALLARD_TRY_ASSIGN(auto const staying, users());
     std::uint64_t removed = 0;
-    MALLARD_TRY(compare_collection(from_.documents, to_.documents, collection,
-                                   [&](bson::Document const* source, bson::Document const* target) -> Result<bool> {
-                                       if (source) return true;
-                                       ++removed;
-                                       auto const id = target->id("_id");
-                                       if (id) MALLARD_TRY(to_.mail.delete_user(UserId(*id)));
-                                       return true;
-                                   }));
+    for (auto const& people : people_of(from_)) {
+        MALLARD_TRY(to_.documents.declare(people));
+        MALLARD_TRY_ASSIGN(auto const there, ids_of(to_.documents, people));
+        for (UserId const id : there) {
+            if (std::ranges::binary_search(staying, id)) continue;
+            ++removed;
+            MALLARD_TRY(to_.mail.delete_user(id));
+        }
+    }
     return removed;
 }
 

@@ -123,6 +123,51 @@ TEST_P(MigrationBetween, SwapsNamesAndUniqueKeys) {
     expect_equal(side, other->side());
 }
 
+// Neither has a modseq, so a pass must look for it.
+TEST_P(MigrationBetween, FollowsWhatMessagesAreTold) {
+    auto const side = source.side();
+    Usage usage(side, 10);
+    usage.some(40);
+    Migration migration(side, other->side(), source.clock, names, {});
+    move_all(migration);
+    UserId const user = usage.add_user();
+    auto const box = side.mail.find_mailbox(user, "INBOX");
+    ASSERT_TRUE(box && *box);
+    MailboxId const id = (*box)->id;
+    while (!side.mail.snapshot(id) || (*side.mail.snapshot(id))->size() < 3) usage.append(id);
+    move_all(migration);
+    std::optional<TimeMs> const never;
+    for (auto const& patch : {store::MessagePatch{.custom = "{\"a\":1}", .expires = 4'000'000'000'000},
+                              store::MessagePatch{.custom = "{\"a\":2}", .expires = never}}) {
+        ASSERT_TRUE(side.mail.patch(id, {{2, 3}}, patch));
+        move_all(migration);
+        EXPECT_EQ(other->side().mail.patches(id)->at(3), patch);
+    }
+    for (std::int64_t const retention : {1'000'000'000'000, 0L})  // takes them back, and is the same in the end
+        ASSERT_TRUE(side.mail.update_mailbox(id, {.retention_ms = retention}));
+    move_all(migration);
+    EXPECT_FALSE(other->side().mail.patches(id)->at(3).expires);
+    expect_equal(side, other->side());
+}
+
+TEST_P(MigrationBetween, CarriesTheMailOfUsersWhoCanBeBroughtBack) {
+    auto const side = source.side();
+    Usage usage(side, 11);
+    UserId const user = usage.add_user();
+    usage.append(side.mail.find_mailbox(user, "INBOX").value()->id);
+    Migration migration(side, other->side(), source.clock, names, {});
+    move_all(migration);
+    ASSERT_TRUE(side.documents.insert(test_deleted_users(), **side.documents.get(test_users(), user)));
+    ASSERT_TRUE(side.documents.erase(test_users(), user));
+    move_all(migration);
+    EXPECT_EQ((*other->side().mail.snapshot(other->side().mail.find_mailbox(user, "INBOX").value()->id))->size(), 1u);
+    auto const deleted = other->side().documents.get(test_deleted_users(), user);
+    ASSERT_TRUE(deleted && *deleted);
+    EXPECT_EQ((*deleted)->integer("storageUsed"), *side.mail.storage_used(user));
+    EXPECT_FALSE(*other->side().documents.get(test_users(), user));
+    expect_equal(side, other->side());
+}
+
 TEST_P(MigrationBetween, RefusesAStoreThatIsInUse) {
     Usage(source.side(), 5).some(10);
     Usage(other->side(), 6).some(10);
@@ -245,6 +290,14 @@ TEST_F(VerifierTest, FindsOtherMarks) {
 
 TEST_F(VerifierTest, FindsOtherSettingsOfAMailbox) {
     ASSERT_TRUE(target.side().mail.update_mailbox(box, {.hidden = true}));
+    EXPECT_EQ(problems(), 1u);
+}
+
+TEST_F(VerifierTest, FindsOtherMetadataAndDatesOfExpiry) {
+    ASSERT_TRUE(source.side().mail.patch(box, {{first().uid, first().uid}}, {.custom = "{}", .expires = {}}));
+    EXPECT_EQ(problems(), 1u);
+    ASSERT_TRUE(
+        target.side().mail.patch(box, {{first().uid, first().uid}}, {.custom = "{}", .expires = 4'000'000'000}));
     EXPECT_EQ(problems(), 1u);
 }
 

@@ -9,8 +9,16 @@ namespace {
 constexpr std::size_t page = 500;
 constexpr std::string_view storage_field = "storageUsed";
 
-bool has_storage_counter(store::Collection const& collection) {
+bool is_users(store::Collection const& collection) {
     return collection.name == "users" && collection.role == store::DatabaseRole::users;
+}
+
+bool is_deleted_users(store::Collection const& collection) {
+    return collection.name == "deletedusers" && collection.role == store::DatabaseRole::users;
+}
+
+bool has_storage_counter(store::Collection const& collection) {
+    return is_users(collection) || is_deleted_users(collection);
 }
 
 // All documents of a collection by _id.
@@ -40,12 +48,22 @@ private:
     std::optional<ObjectId> after_;
 };
 
+Result<std::int64_t> octets_of(store::MailStore& mail, UserId user) {
+    MALLARD_TRY_ASSIGN(auto const mailboxes, mail.mailboxes(user));
+    std::int64_t octets = 0;
+    for (auto const& info : mailboxes)
+        if (auto const index = mail.snapshot(info.id)) octets += static_cast<std::int64_t>((*index)->counts().bytes);
+    return octets;
+}
+
 // The source's document as the target is to have it.
-Result<bson::Document> arriving(Side const& to, store::Collection const& collection, bson::Document document) {
-    if (!has_storage_counter(collection)) return document;
+Result<bson::Document> arriving(Side const& from, Side const& to, store::Collection const& collection,
+                                bson::Document document) {
     auto const id = document.id("_id");
-    if (!id) return document;
-    MALLARD_TRY_ASSIGN(auto const used, to.mail.storage_used(UserId(*id)));
+    if (!id || !has_storage_counter(collection)) return document;
+    // A deleted user's is no counter of either engine: it is what the counter starts with when the user comes back.
+    MALLARD_TRY_ASSIGN(auto const used,
+                       is_users(collection) ? to.mail.storage_used(UserId(*id)) : octets_of(from.mail, UserId(*id)));
     document.set(storage_field, bson::number(used));
     return document;
 }
@@ -55,6 +73,12 @@ Result<bson::Document> arriving(Side const& to, store::Collection const& collect
 std::vector<store::Collection> collections_of(Side const& from) {
     auto collections = from.documents.declared();
     std::erase_if(collections, [](auto const& one) { return one.name == marks_collection().name; });
+    return collections;
+}
+
+std::vector<store::Collection> people_of(Side const& from) {
+    auto collections = from.documents.declared();
+    std::erase_if(collections, [](auto const& one) { return !is_users(one) && !is_deleted_users(one); });
     return collections;
 }
 
@@ -102,7 +126,7 @@ Result<std::uint64_t> mirror_documents(Side const& from, Side const& to, std::fu
                                            ++changes;
                                            std::optional<bson::Document> document;
                                            if (source) {
-                                               MALLARD_TRY_ASSIGN(document, arriving(to, collection, *source));
+                                               MALLARD_TRY_ASSIGN(document, arriving(from, to, collection, *source));
                                            }
                                            if (target)
                                                MALLARD_TRY(to.documents.erase(collection,

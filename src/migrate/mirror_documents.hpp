@@ -17,8 +17,10 @@ using VisitPair = std::function<Result<bool>(bson::Document const*, bson::Docume
 Result<void> compare_collection(store::Documents const& from, store::Documents const& to,
                                 store::Collection const& collection, VisitPair const& visit);
 
-// The collections to be carried over.
+// The collections to be carried over: all that were declared.
 std::vector<store::Collection> collections_of(Side const& from);
+// Those of them whose documents are people with mail: users, and users who are deleted but can be brought back.
+std::vector<store::Collection> people_of(Side const& from);
 // Equal, what each engine counts for itself aside.
 bool same_document(store::Collection const& collection, bson::Document const& a, bson::Document const& b);
 

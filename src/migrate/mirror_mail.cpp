@@ -47,7 +47,7 @@ Result<std::uint64_t> MirrorMail::mirror_user(UserId user) {
     MALLARD_TRY_ASSIGN(auto const mailboxes, from_.mail.mailboxes(user));
     MALLARD_TRY_ASSIGN(std::uint64_t changes, arrange_mailboxes(user, mailboxes));
     for (auto const& info : mailboxes) {
-        auto const mirrored = mirror_messages(info.id);
+        auto const mirrored = mirror_mailbox(info.id);
         if (!mirrored && mirrored.error().kind == ErrorKind::not_found) {  // deleted meanwhile: seen by the next pass
             ++changes;
             continue;
@@ -55,8 +55,20 @@ Result<std::uint64_t> MirrorMail::mirror_user(UserId user) {
         if (!mirrored) return mirrored;
         changes += *mirrored;
     }
-    if (changes > 0) MALLARD_TRY(to_.mail.recount_storage(user));
+    // An earlier run may have broken off before this.
+    if (changes > 0 || is_first_of_run(user)) MALLARD_TRY(to_.mail.recount_storage(user));
     return changes;
+}
+
+Result<std::uint64_t> MirrorMail::mirror_mailbox(MailboxId id) {
+    MALLARD_TRY_ASSIGN(auto const messages, mirror_messages(id));
+    MALLARD_TRY_ASSIGN(auto const told, mirror_patches(id));
+    return messages + told;
+}
+
+bool MirrorMail::is_first_of_run(UserId user) {
+    std::lock_guard const lock(mutex_);
+    return counted_.insert(user).second;
 }
 
 Result<std::uint64_t> MirrorMail::arrange_mailboxes(UserId user, std::vector<store::MailboxInfo> const& wanted) {
@@ -93,6 +105,10 @@ Result<bool> MirrorMail::arrange_mailbox(store::MailboxInfo const& wanted, store
         auto const patch = patch_to(wanted, *there);
         if (is_empty(patch)) return false;
         MALLARD_TRY(to_.mail.update_mailbox(wanted.id, patch));
+        if (patch.retention_ms) {  // takes what messages were told back
+            std::lock_guard const lock(mutex_);
+            told_.erase(wanted.id);
+        }
         return true;
     }
     MALLARD_TRY(to_.mail.create_mailbox(wanted));
@@ -144,6 +160,61 @@ Result<std::uint64_t> MirrorMail::mirror_messages(MailboxId id) {
     std::lock_guard const lock(mutex_);
     done_[id] = marks;
     return changes;
+}
+
+bool lacks_patch(store::MessagePatch const& wanted, store::MessagePatch const* there) {
+    if (!there) return wanted.custom || wanted.expires;
+    return wanted.expires != there->expires || (wanted.custom && wanted.custom != there->custom);
+}
+
+// Custom metadata and dates of expiry: neither has a modseq.
+Result<std::uint64_t> MirrorMail::mirror_patches(MailboxId id) {
+    MALLARD_TRY_ASSIGN(auto const wanted, from_.mail.patches(id));
+    {
+        std::lock_guard const lock(mutex_);
+        if (auto const told = told_.find(id); told != told_.end() && told->second == wanted) return std::uint64_t{0};
+    }
+    MALLARD_TRY_ASSIGN(auto there, to_.mail.patches(id));
+    MALLARD_TRY_ASSIGN(auto const index, to_.mail.snapshot(id));
+    bool const too_many = std::ranges::any_of(there, [&](auto const& entry) {
+        auto const own = wanted.find(entry.first);
+        return entry.second.expires && index->find(entry.first) && (own == wanted.end() || !own->second.expires);
+    });
+    if (too_many) {
+        MALLARD_TRY(take_back_expiries(id));
+        for (auto& [uid, patch] : there) patch.expires.reset();
+    }
+    // Those in a row that are told the same, together.
+    std::vector<std::pair<store::MessagePatch, store::UidSet>> missing;
+    bool complete = true;
+    for (auto const& [uid, patch] : wanted) {
+        auto const known = there.find(uid);
+        bool const has_come = index->find(uid).has_value();
+        complete = complete && has_come;
+        if (!has_come || !lacks_patch(patch, known == there.end() ? nullptr : &known->second)) continue;
+        if (missing.empty() || missing.back().first != patch) missing.emplace_back(patch, store::UidSet{});
+        missing.back().second.add(uid);
+    }
+    std::uint64_t changes = too_many;
+    for (auto const& [patch, uids] : missing) {
+        MALLARD_TRY(to_.mail.patch(id, uids, patch));
+        changes += uids.count();
+    }
+    std::lock_guard const lock(mutex_);
+    if (complete) told_[id] = wanted;
+    return changes;
+}
+
+// There is one way to take an expiry back: a change of the mailbox's retention.
+Result<void> MirrorMail::take_back_expiries(MailboxId id) {
+    MALLARD_TRY_ASSIGN(auto const info, to_.mail.mailbox(id));
+    if (!info) return fail(ErrorKind::not_found, "There is no such mailbox");
+    for (std::int64_t const retention : {info->retention_ms + 1, info->retention_ms}) {
+        store::MailboxPatch patch;
+        patch.retention_ms = retention;
+        MALLARD_TRY(to_.mail.update_mailbox(id, patch));
+    }
+    return {};
 }
 
 Result<void> MirrorMail::copy_rows(MailboxId id, store::MailboxIndex const& index,

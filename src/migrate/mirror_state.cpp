@@ -7,7 +7,6 @@ namespace mallard::migrate {
 
 namespace {
 
-constexpr std::string_view kept_prefixes[] = {"pxm:", "rl-", "tn:"};  // storage.md §14
 constexpr std::chrono::seconds ttl_slack{5};
 
 bool ttl_differs(store::StateEntry const& a, store::StateEntry const& b) {
@@ -29,7 +28,7 @@ bool same_entry(store::StateEntry const& a, store::StateEntry const& b) {
 
 Result<std::vector<store::StateEntry>> kept_entries(store::SharedState const& state) {
     std::vector<store::StateEntry> out;
-    for (auto const prefix : kept_prefixes) {
+    for (auto const prefix : store::lasting_keys) {
         MALLARD_TRY_ASSIGN(auto entries, state.entries(prefix));
         std::ranges::move(entries, std::back_inserter(out));
     }

@@ -9,7 +9,7 @@
 
 namespace mallard::migrate {
 
-// What is carried over: access tokens, addresses exempt from limits, what POP3 remembers of a mailbox.
+// What is carried over: all under store::lasting_keys.
 Result<std::vector<store::StateEntry>> kept_entries(store::SharedState const& state);
 Result<std::uint64_t> mirror_state(Side const& from, Side const& to);  // how many differed
 // Equal but for the seconds that passed between two looks, and uses that prolong a life.

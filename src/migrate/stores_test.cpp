@@ -59,7 +59,8 @@ private:
         documents_ = std::make_unique<store::cluster::ClusterDocuments>(*mongo_, clock);
         state_ = std::make_unique<store::cluster::ClusterSharedState>(*redis_, clock.now());
         mail_ = std::make_unique<store::cluster::ClusterMailStore>(*mongo_, *redis_, events_, nullptr, clock);
-        for (auto const* collection : {&test_users(), &test_addresses()}) EXPECT_TRUE(documents_->declare(*collection));
+        for (auto const* collection : {&test_users(), &test_deleted_users(), &test_addresses()})
+            EXPECT_TRUE(documents_->declare(*collection));
     }
 
     std::string const url_ = url_of_database(variable("MALLARD_TEST_MONGO_URL"), "mallard_migrate_" + random_hex(6));
@@ -78,6 +79,13 @@ store::Collection const& test_users() {
         .name = "users",
         .role = store::DatabaseRole::users,
         .indexes = {{.name = "users_dotless", .fields = {"unameview"}, .unique = true}}};
+    return collection;
+}
+
+store::Collection const& test_deleted_users() {
+    static store::Collection const collection{.name = "deletedusers",
+                                              .role = store::DatabaseRole::users,
+                                              .indexes = {{.name = "d", .fields = {"unameview"}}}};
     return collection;
 }
 
@@ -103,7 +111,8 @@ void EmbeddedTestStore::open(int fail_at) {
     auto opened = store::embedded::EmbeddedStore::open(*faulty_, {.upkeep = false}, clock);
     if (!opened) opened = store::embedded::EmbeddedStore::open(*disk_, {.upkeep = false}, clock);
     store_ = std::move(*opened);
-    for (auto const* collection : {&test_users(), &test_addresses()}) (void)store_->documents().declare(*collection);
+    for (auto const* collection : {&test_users(), &test_deleted_users(), &test_addresses()})
+        (void)store_->documents().declare(*collection);
 }
 
 UserId Usage::add_user() {
@@ -118,6 +127,7 @@ UserId Usage::add_user() {
     EXPECT_TRUE(side_.state.set_hash("tn:token:" + id.hex(), {{"user", id.hex()}, {"s", "signature"}}));
     EXPECT_TRUE(side_.state.set_hash("tn:token:lives" + id.hex(), {{"x", "y"}}, std::chrono::seconds(5'000)));
     EXPECT_TRUE(side_.state.add_member("tn:user:" + id.hex(), id.hex()));
+    EXPECT_TRUE(side_.state.add_member("feature:x", id.hex()));
     EXPECT_TRUE(side_.mail.create_mailbox({.user = id, .path = "INBOX"}));
     EXPECT_TRUE(side_.mail.create_mailbox({.user = id, .path = "Trash", .special_use = "\\Trash"}));
     users_.push_back(id);
@@ -135,10 +145,7 @@ void Usage::step() {
     auto const mailboxes = side_.mail.mailboxes(user);
     ASSERT_TRUE(mailboxes);
     if (users_.size() > 4 && below(50) == 0) {
-        users_.erase(users_.begin() + static_cast<std::ptrdiff_t>(n));
-        EXPECT_TRUE(side_.mail.delete_user(user));
-        EXPECT_TRUE(side_.documents.erase(test_users(), user));
-        EXPECT_TRUE(side_.state.erase("tn:token:" + user.hex()));
+        remove_user(n);
         return;
     }
     if (mailboxes->empty() || below(30) == 0) return add_mailbox(user);
@@ -148,6 +155,22 @@ void Usage::step() {
     if (what < 90) return change_messages(user, mailbox);
     if (what < 95) return change_mailbox(mailbox);
     change_documents(user);
+}
+
+// At once, or such that they can be brought back.
+void Usage::remove_user(std::size_t n) {
+    UserId const user = users_[n];
+    users_.erase(users_.begin() + static_cast<std::ptrdiff_t>(n));
+    if (below(2) == 0) {
+        auto const document = side_.documents.get(test_users(), user);
+        ASSERT_TRUE(document && *document);
+        EXPECT_TRUE(side_.documents.insert(test_deleted_users(), **document));
+    } else {
+        EXPECT_TRUE(side_.mail.delete_user(user));
+    }
+    EXPECT_TRUE(side_.documents.erase(test_users(), user));
+    EXPECT_TRUE(side_.state.erase("tn:token:" + user.hex()));
+    EXPECT_TRUE(side_.state.erase_member("feature:x", user.hex()));
 }
 
 void Usage::add_mailbox(UserId user) {
@@ -202,6 +225,7 @@ void Usage::change_messages(UserId user, MailboxId mailbox) {
         case 0: EXPECT_TRUE(side_.mail.expunge(mailbox, uids, false)); return;
         case 1: EXPECT_TRUE(side_.mail.copy(mailbox, uids, other)); return;
         case 2: EXPECT_TRUE(side_.mail.move(mailbox, uids, other)); return;
+        case 3: tell_messages(mailbox); return;
         default: break;
     }
     store::FlagChange change;
@@ -209,6 +233,14 @@ void Usage::change_messages(UserId user, MailboxId mailbox) {
     change.flags.system = static_cast<std::uint8_t>(below(32));
     if (below(2) == 0) change.flags.keywords.emplace_back(keywords[below(std::size(keywords))]);
     EXPECT_TRUE(side_.mail.change_flags(mailbox, uids, change));
+}
+
+void Usage::tell_messages(MailboxId mailbox) {
+    store::MessagePatch patch;
+    if (below(2) == 0) patch.custom = fmt::format("{{\"number\":{}}}", ++number_);
+    if (below(2) == 0)
+        patch.expires = below(3) == 0 ? std::nullopt : std::optional<TimeMs>(4'000'000'000'000 + below(1'000));
+    EXPECT_TRUE(side_.mail.patch(mailbox, some_uids(mailbox), patch));
 }
 
 void Usage::change_mailbox(MailboxId mailbox) {
@@ -220,6 +252,7 @@ void Usage::change_mailbox(MailboxId mailbox) {
     patch.path = fmt::format("Renamed {}", ++number_);
     patch.subscribed = below(2) == 0;
     patch.encrypt_messages = below(2) == 0;
+    if (below(2) == 0) patch.retention_ms = std::int64_t{100'000'000'000} * below(3);
     EXPECT_TRUE(side_.mail.update_mailbox(mailbox, patch));
 }
 

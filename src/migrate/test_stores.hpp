@@ -20,6 +20,7 @@
 namespace mallard::migrate {
 
 store::Collection const& test_users();
+store::Collection const& test_deleted_users();
 store::Collection const& test_addresses();
 
 class TestStore {
@@ -54,14 +55,16 @@ public:
     Usage(Side side, unsigned seed) : side_(side), random_(seed) {}
     void some(int steps);
     UserId add_user();
+    void append(MailboxId mailbox);
 
 private:
     std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
     void step();
     void add_mailbox(UserId user);
-    void append(MailboxId mailbox);
     void change_messages(UserId user, MailboxId mailbox);
     void change_mailbox(MailboxId mailbox);
+    void tell_messages(MailboxId mailbox);
+    void remove_user(std::size_t n);
     void change_documents(UserId user);
     store::UidSet some_uids(MailboxId mailbox);
 

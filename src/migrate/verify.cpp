@@ -6,6 +6,7 @@
 
 #include "base/encoding.hpp"
 #include "migrate/mirror_documents.hpp"
+#include "migrate/mirror_mail.hpp"
 #include "migrate/mirror_state.hpp"
 #include "migrate/source_reader.hpp"
 
@@ -25,6 +26,14 @@ bool same_flags(store::Flags a, store::Flags b) {
     return a == b;
 }
 
+// Without what patch() may have changed since one of the two was read.
+std::string without_custom(std::string const& meta) {
+    auto document = bson::Document::decode(meta);
+    if (!document) return meta;
+    document->erase("custom");
+    return document->encode();
+}
+
 // What differs between two records; empty: nothing.
 std::string_view difference(store::MessageRecord const& a, store::MessageRecord const& b) {
     if (a.envelope != b.envelope) return "envelope";
@@ -33,7 +42,7 @@ std::string_view difference(store::MessageRecord const& a, store::MessageRecord 
     if (a.parts != b.parts) return "parts";
     if (a.headers != b.headers) return "indexed headers";
     if (a.info != b.info) return "info";
-    if (a.meta != b.meta) return "meta data";
+    if (without_custom(a.meta) != without_custom(b.meta)) return "meta data";
     if (a.thread != b.thread) return "thread";
     if (a.header_date != b.header_date) return "date";
     return {};
@@ -118,9 +127,19 @@ Result<void> Verifier::everything_of(UserId user) {
         auto const at = std::ranges::find(there, info.id, &store::MailboxInfo::id);
         MALLARD_TRY(compare_mailbox(info, at == there.end() ? nullptr : &*at));
     }
+    MALLARD_TRY(compare_storage(user));
     std::lock_guard const lock(mutex_);
     ++found_.users;
     found_.mailboxes += mailboxes.size();
+    return {};
+}
+
+// Against what the target's messages say: the source's own counter may have gone astray.
+Result<void> Verifier::compare_storage(UserId user) {
+    MALLARD_TRY_ASSIGN(auto const counted, to_.mail.storage_used(user));
+    MALLARD_TRY(to_.mail.recount_storage(user));
+    MALLARD_TRY_ASSIGN(auto const used, to_.mail.storage_used(user));
+    if (counted != used) problem(fmt::format("user {}: {} octets are counted, not {}", user.hex(), counted, used));
     return {};
 }
 
@@ -138,6 +157,7 @@ Result<void> Verifier::compare_mailbox(store::MailboxInfo const& info, store::Ma
     MALLARD_TRY_ASSIGN(auto const target, to_.mail.snapshot(info.id));
     compare_index(*source, *target);
     MALLARD_TRY(compare_vanished(info.id));
+    MALLARD_TRY(compare_patches(*source));
     MALLARD_TRY(compare_contents(info.id, *source, *target));
     std::lock_guard const lock(mutex_);
     found_.messages += source->size();
@@ -176,6 +196,23 @@ Result<void> Verifier::compare_vanished(MailboxId id) {
         if (!target.contains(range.first) || !target.contains(range.last))
             problem(fmt::format("mailbox {}: does not tell that UIDs {} to {} vanished", id.hex(), range.first,
                                 range.last));
+    return {};
+}
+
+Result<void> Verifier::compare_patches(store::MailboxIndex const& source) {
+    MailboxId const id = source.info.id;
+    MALLARD_TRY_ASSIGN(auto const wanted, from_.mail.patches(id));
+    MALLARD_TRY_ASSIGN(auto const there, to_.mail.patches(id));
+    auto const patch_in = [](Patches const& patches, store::Uid uid) {
+        auto const at = patches.find(uid);
+        return at == patches.end() ? store::MessagePatch{} : at->second;
+    };
+    for (std::uint32_t n = 0; n < source.size() && !(wanted.empty() && there.empty()); ++n) {
+        store::Uid const uid = source.row(n).uid;
+        auto const copy = patch_in(there, uid);
+        if (lacks_patch(patch_in(wanted, uid), &copy))
+            problem(name_of(source, uid) + ": has another date of expiry or other custom metadata");
+    }
     return {};
 }
 

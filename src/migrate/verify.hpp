@@ -42,6 +42,8 @@ private:
     Result<void> compare_mailbox(store::MailboxInfo const& info, store::MailboxInfo const* there);
     void compare_index(store::MailboxIndex const& source, store::MailboxIndex const& target);
     Result<void> compare_vanished(MailboxId id);
+    Result<void> compare_patches(store::MailboxIndex const& source);
+    Result<void> compare_storage(UserId user);
 
     Side const from_, to_;
     Compared& compared_;

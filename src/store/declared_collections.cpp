@@ -1,5 +1,7 @@
 #include "store/declared_collections.hpp"
 
+#include <algorithm>
+
 namespace mallard::store {
 
 void DeclaredCollections::note(Collection const& collection) {
@@ -14,6 +16,13 @@ void DeclaredCollections::note(Collection const& collection) {
         for (auto& field : index.fields) field = own(field);
         index.ttl_field = own(index.ttl_field);
     }
+}
+
+bool DeclaredCollections::has(Collection const& collection) const {
+    std::lock_guard const lock(mutex_);
+    return std::ranges::any_of(entries_, [&](Entry const& entry) {
+        return entry.collection.name == collection.name && entry.collection.role == collection.role;
+    });
 }
 
 std::vector<Collection> DeclaredCollections::list() const {

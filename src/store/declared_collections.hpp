@@ -14,6 +14,7 @@ class DeclaredCollections {
 public:
     void note(Collection const& collection);  // a later one of the same name and role takes the place of the earlier
     std::vector<Collection> list() const;     // texts live as long as this object
+    bool has(Collection const& collection) const;
 
 private:
     struct Entry {

@@ -69,7 +69,9 @@ public:
     virtual bool changes_elsewhere() const { return false; }
     // Called once per collection at start, before use. Builds indexes that are missing.
     virtual Result<void> declare(Collection const& collection) = 0;
-    virtual std::vector<Collection> declared() const = 0;  // what was; its texts live as long as this object
+    // All that was. What moves a store goes by this list, so the embedded engine takes documents of no other
+    // collection. The texts live as long as this object.
+    virtual std::vector<Collection> declared() const = 0;
 
     virtual Result<std::optional<bson::Document>> get(Collection const& collection, ObjectId id) const = 0;
     virtual Result<std::optional<bson::Document>> find_one(Collection const& collection, Query const& query) const = 0;

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -114,6 +115,7 @@ struct RestoredFlags {
 struct MessagePatch {
     std::optional<std::string> custom;             // meta.custom (storage.md §4.3): JSON text; stays with copies
     std::optional<std::optional<TimeMs>> expires;  // instead of the mailbox's retention; nullopt within: never
+    bool operator==(MessagePatch const&) const = default;
 };
 
 // Which fields of a MessageRecord are wanted; others may be left empty.
@@ -193,6 +195,9 @@ public:
     virtual Result<UidSet> patch(MailboxId mailbox, UidSet const& uids, MessagePatch const& patch) = 0;
     // When the message is removed: its own date, else the retention counted from when it came into the mailbox.
     virtual Result<std::optional<TimeMs>> expiry(MailboxId mailbox, Row const& row) const = 0;
+    // What patch() told of the messages of a mailbox that still holds, by UID; `custom` of those that brought one along
+    // may be among it.
+    virtual Result<std::map<Uid, MessagePatch>> patches(MailboxId mailbox) const = 0;
     // Removes messages that have expired, as expunge() does; how many. 0: there are none left now.
     virtual Result<std::uint64_t> remove_expired() = 0;
 

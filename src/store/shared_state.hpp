@@ -1,9 +1,11 @@
 #pragma once
 // SharedState: what all processes of a server must see alike but may lose: counters with a time to live, tokens,
 // small hashes, locks. In-process (embedded) or Redis (cluster, the keys of storage.md §14). The embedded one persists
-// hashes that have no time to live and tokens (they must survive a restart), not counters.
+// hashes and sets whose keys are among lasting_keys, and nothing else.
 // Threads: every call may come from any thread.
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -14,6 +16,14 @@
 #include "base/error.hpp"
 
 namespace mallard::store {
+
+// How the keys begin of what outlives a restart, and goes along when a store is moved: users with a feature, what POP3
+// remembers, addresses exempt from limits, access tokens (storage.md §14).
+inline constexpr std::array<std::string_view, 4> lasting_keys = {"feature:", "pxm:", "rl-", "tn:"};
+
+inline bool is_lasting(std::string_view key) {
+    return std::ranges::any_of(lasting_keys, [&](auto beginning) { return key.starts_with(beginning); });
+}
 
 struct CounterState {
     bool allowed;  // false: the limit was reached before this call

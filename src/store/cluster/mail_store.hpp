@@ -68,6 +68,7 @@ public:
                         std::function<void(std::size_t, std::optional<std::string_view>)> const& visit) override;
     Result<UidSet> patch(MailboxId mailbox, UidSet const& uids, MessagePatch const& patch) override;
     Result<std::optional<TimeMs>> expiry(MailboxId mailbox, Row const& row) const override;
+    Result<std::map<Uid, MessagePatch>> patches(MailboxId mailbox) const override;
     Result<std::uint64_t> remove_expired() override;
     Result<std::int64_t> storage_used(UserId user) const override;
     Result<std::int64_t> storage_used_by(bson::Document const& user) const override;
@@ -91,8 +92,9 @@ private:
     Result<Stored> store_content(UserId user, NewMessage const& message);
     Result<Appended> append_where(bson::Document which, UserId user, std::optional<MailboxId> expected,
                                   NewMessage message);
-    Result<void> restore_message(MailboxInfo const& info, RestoredMessage const& restored);
-    Result<void> lead_thread(UserId user, NewMessage const& message);
+    Result<Stored> restored_content(MailboxInfo const& info, RestoredMessage const& restored);
+    Result<void> insert_restored(MailboxInfo const& info, std::vector<RestoredMessage const*> const& messages);
+    Result<void> lead_threads(UserId user, std::vector<RestoredMessage const*> const& messages);
     void undo_content(Stored const& stored, UserId user);
     Result<ThreadId> join_thread(UserId user, std::vector<std::string> const& refs, std::string_view subject);
     // over_quota, and nothing is added, when that is more than `most`.

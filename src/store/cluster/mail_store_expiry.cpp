@@ -1,5 +1,6 @@
 // What REST says of messages, and messages that expire (storage.md §11.5, §17.4).
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "store/cluster/mail_store.hpp"
@@ -72,6 +73,34 @@ Result<std::optional<TimeMs>> ClusterMailStore::expiry(MailboxId id, Row const& 
     auto const ms = rdate ? rdate->as_double() : std::nullopt;
     if (!found.front().boolean("exp") || !ms) return std::nullopt;
     return static_cast<TimeMs>(*ms);
+}
+
+Result<std::map<Uid, MessagePatch>> ClusterMailStore::patches(MailboxId id) const {
+    constexpr double slack_ms = 2'000;  // between the two moments when retentionTime and rdate were reckoned
+    Document const told{{"mailbox", id},
+                        {"$or", Array{Document{{"retention", Document{{"$exists", false}}}}, Document{{"exp", true}},
+                                      Document{{"meta.custom", Document{{"$exists", true}}}}}}};
+    std::map<Uid, MessagePatch> out;
+    MALLARD_TRY(mongo_.find_each(
+        Db::main, "messages", told,
+        {.projection = {{"uid", 1}, {"exp", 1}, {"rdate", 1}, {"retention", 1}, {"retentionTime", 1}, {"meta", 1}}},
+        [&](Document const& message) {
+            MessagePatch patch;
+            auto const* rdate = message.find("rdate");
+            auto const when = rdate ? rdate->as_double() : std::nullopt;
+            bool const expires = message.boolean("exp") && when;
+            auto const* retention = message.find("retention");
+            auto const kept_for = retention ? retention->as_double() : std::nullopt;
+            // Else what the mailbox's retention says.
+            if (!kept_for || (expires && std::abs(*when - entered(message) - *kept_for) > slack_ms))
+                patch.expires = expires ? std::optional(static_cast<TimeMs>(*when)) : std::nullopt;
+            auto const* meta = message.document("meta");
+            if (auto const* custom = meta ? meta->find("custom") : nullptr)
+                if (auto const* text = custom->as<std::string>()) patch.custom = *text;
+            if (patch.custom || patch.expires) out.emplace(static_cast<Uid>(message.integer("uid")), std::move(patch));
+            return true;
+        }));
+    return out;
 }
 
 Result<void> ClusterMailStore::apply_retention(MailboxInfo const& info) {

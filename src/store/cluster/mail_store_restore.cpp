@@ -2,6 +2,7 @@
 // to is told from the UIDs that are not there (vanished_since).
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "mime/message.hpp"
@@ -94,12 +95,15 @@ Result<void> ClusterMailStore::restore_messages(MailboxId id, std::span<Restored
                                      return true;
                                  }));
     MALLARD_TRY(raise_marks(mongo_, id, uid_last + 1, modseq_last));
+    std::vector<RestoredMessage const*> missing;
     for (auto const& restored : messages)
-        if (!there.contains(restored.uid)) MALLARD_TRY(restore_message(*info, restored));
-    return {};
+        if (!there.contains(restored.uid)) missing.push_back(&restored);
+    MALLARD_TRY(insert_restored(*info, missing));
+    return lead_threads(info->user, missing);
 }
 
-Result<void> ClusterMailStore::restore_message(MailboxInfo const& info, RestoredMessage const& restored) {
+Result<ClusterMailStore::Stored> ClusterMailStore::restored_content(MailboxInfo const& info,
+                                                                    RestoredMessage const& restored) {
     NewMessage message = restored.message;
     mime::Entity parsed;
     if (!message.tree) {
@@ -108,40 +112,90 @@ Result<void> ClusterMailStore::restore_message(MailboxInfo const& info, Restored
     }
     MALLARD_TRY_ASSIGN(Stored stored, store_content(info.user, message));
     Document& document = stored.document;
-    set_mailbox(document, info, clock_.now());
+    set_mailbox(document, info, restored.id.seconds() * 1000);  // retention counts from when it came in
     document.set("_id", restored.id);
     document.set("root", restored.id);
     document.set("uid", bson::number(restored.uid));
     document.set("modseq", bson::number(static_cast<std::int64_t>(restored.modseq)));
     document.set("thread", message.record.thread);
     set_flags(document, message.flags);
-    if (auto inserted = mongo_.insert(Db::main, "messages", document); !inserted) {
-        if (inserted.error().kind != ErrorKind::unavailable) undo_content(stored, info.user);
-        return inserted;
-    }
-    return lead_thread(info.user, message);
+    return stored;
 }
 
-// So that answers still to come find their thread (storage.md §11.4).
-Result<void> ClusterMailStore::lead_thread(UserId user, NewMessage const& message) {
+// The messages in one request, their stored bodies before.
+Result<void> ClusterMailStore::insert_restored(MailboxInfo const& info,
+                                               std::vector<RestoredMessage const*> const& messages) {
+    std::vector<Stored> contents;
+    std::vector<Write> inserts;
+    auto const undo_all = [&] {
+        for (auto const& content : contents) undo_content(content, info.user);
+    };
+    for (auto const* restored : messages) {
+        auto content = restored_content(info, *restored);
+        if (!content) {
+            undo_all();
+            return std::unexpected(content.error());
+        }
+        inserts.push_back({.kind = Write::Kind::insert, .filter = {}, .document = std::move(content->document)});
+        contents.push_back(std::move(*content));
+    }
+    auto const written = mongo_.bulk(Db::main, "messages", inserts, false);
+    if (!written) {  // of a write that may have happened nothing is taken back
+        if (written.error().kind != ErrorKind::unavailable) undo_all();
+        return std::unexpected(written.error());
+    }
+    for (auto const& failure : written->failures) undo_content(contents[failure.index], info.user);
+    if (!written->failures.empty()) return std::unexpected(written->failures.front().error);
+    return {};
+}
+
+// So that answers still to come find their threads (storage.md §11.4).
+Result<void> ClusterMailStore::lead_threads(UserId user, std::vector<RestoredMessage const*> const& messages) {
     constexpr TimeMs kept_ms = 180LL * 86'400'000;  // storage.md §4.5
-    if (message.thread_refs.empty() || message.internal_date < clock_.now() - kept_ms) return {};
+    struct Led {
+        std::set<std::string> refs;
+        std::string subject;
+        TimeMs updated = 0;
+    };
+    std::map<ThreadId, Led> threads;
+    for (auto const* restored : messages) {
+        NewMessage const& message = restored->message;
+        if (message.thread_refs.empty() || message.internal_date < clock_.now() - kept_ms) continue;
+        Led& led = threads[message.record.thread];
+        led.refs.insert(message.thread_refs.begin(), message.thread_refs.end());
+        if (led.subject.empty()) led.subject = message.thread_subject;
+        led.updated = std::max(led.updated, message.internal_date);
+    }
+    if (threads.empty()) return {};
     Array ids;
-    for (auto const& ref : message.thread_refs) ids.emplace_back(ref);
-    MALLARD_TRY_ASSIGN(auto const known,
-                       mongo_.find_one(Db::main, "threads", {{"_id", message.record.thread}, {"user", user}}));
-    if (!known)
-        return mongo_.insert(Db::main, "threads",
-                             {{"_id", message.record.thread},
-                              {"user", user},
-                              {"ids", std::move(ids)},
-                              {"subject", message.thread_subject},
-                              {"updated", Date{message.internal_date}}});
-    Document update{{"$addToSet", Document{{"ids", Document{{"$each", std::move(ids)}}}}}};
-    if (known->date("updated").value_or(0) < message.internal_date)
-        update.set("$set", Document{{"updated", Date{message.internal_date}}});
-    MALLARD_TRY(
-        mongo_.write(Db::main, "threads", {.filter = {{"_id", message.record.thread}}, .document = std::move(update)}));
+    for (auto const& [id, led] : threads) ids.emplace_back(id);
+    std::map<ObjectId, TimeMs> known;
+    MALLARD_TRY(mongo_.find_each(Db::main, "threads", {{"user", user}, {"_id", Document{{"$in", std::move(ids)}}}},
+                                 {.projection = {{"updated", 1}}}, [&](Document thread) {
+                                     known[thread.id("_id").value_or(ObjectId{})] = thread.date("updated").value_or(0);
+                                     return true;
+                                 }));
+    std::vector<Write> writes;
+    for (auto const& [id, led] : threads) {
+        Array refs(led.refs.begin(), led.refs.end());
+        auto const at = known.find(id);
+        if (at == known.end()) {
+            writes.push_back({.kind = Write::Kind::insert,
+                              .filter = {},
+                              .document = {{"_id", id},
+                                           {"user", user},
+                                           {"ids", std::move(refs)},
+                                           {"subject", led.subject},
+                                           {"updated", Date{led.updated}}}});
+            continue;
+        }
+        Document update{{"$addToSet", Document{{"ids", Document{{"$each", std::move(refs)}}}}}};
+        if (at->second < led.updated) update.set("$set", Document{{"updated", Date{led.updated}}});
+        writes.push_back({.filter = {{"_id", id}}, .document = std::move(update)});
+    }
+    MALLARD_TRY_ASSIGN(auto const written, mongo_.bulk(Db::main, "threads", writes, false));
+    for (auto const& failure : written.failures)
+        if (failure.error.kind != ErrorKind::already_exists) return std::unexpected(failure.error);
     return {};
 }
 

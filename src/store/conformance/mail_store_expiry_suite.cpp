@@ -76,6 +76,31 @@ TEST_P(ExpirySuite, AMessageMayOutliveTheRetention) {
     EXPECT_EQ(uids(*snapshot(box.id)), (std::vector<Uid>{1}));
 }
 
+TEST_P(ExpirySuite, TellsWhatWasToldOfMessages) {
+    using Patches = std::map<Uid, MessagePatch>;
+    auto const box = make_mailbox();
+    append_many(box.id, 5);
+    EXPECT_EQ(mail().patches(box.id).value_or(Patches{{1, {}}}), Patches{});
+    TimeMs const when = backend->clock().now() + hour_ms;
+    expire_at(box.id, {{2, 2}}, when);
+    expire_at(box.id, {{3, 3}}, std::nullopt);
+    ASSERT_TRUE(mail().patch(box.id, {{3, 4}}, {.custom = "{\"a\":1}", .expires = {}}));
+    backend->reopen();
+    std::optional<TimeMs> const never;
+    Patches wanted = {{2, {.custom = {}, .expires = when}},
+                      {3, {.custom = "{\"a\":1}", .expires = never}},
+                      {4, {.custom = "{\"a\":1}", .expires = {}}}};
+    auto patches = mail().patches(box.id);
+    ASSERT_TRUE(patches) << patches.error().message;
+    EXPECT_EQ(*patches, wanted);
+    retain(box.id, hour_ms);  // takes every `expires` back
+    wanted.erase(2);
+    wanted[3].expires.reset();
+    patches = mail().patches(box.id);
+    ASSERT_TRUE(patches) << patches.error().message;
+    EXPECT_EQ(*patches, wanted);
+}
+
 TEST_P(ExpirySuite, CopiesAndMovedMessagesFollowTheMailboxTheyComeInto) {
     auto const box = make_mailbox();
     auto const trash = make_mailbox(user, "Trash");

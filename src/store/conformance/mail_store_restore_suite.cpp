@@ -198,6 +198,20 @@ TEST_P(MailStoreSuite, LeadsAnswersToARestoredThread) {
                                [&](std::size_t, MessageRecord const& record) { EXPECT_EQ(record.thread, thread); }));
 }
 
+TEST_P(MailStoreSuite, RestoredMessagesAreRetainedFromWhenTheyCameIn) {
+    auto const box = make_mailbox();
+    constexpr std::int64_t retention_ms = 3'600'000;
+    ASSERT_TRUE(mail().update_mailbox(box.id, {.retention_ms = retention_ms}));
+    Restored restored;
+    auto const& one = restored.add(1, 2, message("one"));
+    backend->clock().advance(1'000'000);
+    ASSERT_TRUE(mail().restore_messages(box.id, restored.messages));
+    auto const expires = mail().expiry(box.id, snapshot(box.id)->row(0));
+    ASSERT_TRUE(expires && *expires) << expires.error().message;
+    EXPECT_EQ(**expires, one.id.seconds() * 1000 + retention_ms);
+    EXPECT_TRUE(mail().patches(box.id)->empty());
+}
+
 TEST_P(MailStoreSuite, RestoresNothingIntoAMailboxThatIsNotThere) {
     Restored restored;
     restored.add(1, 2, message("lost"));

@@ -117,14 +117,14 @@ TEST_P(SharedStateSuite, KeepsHashesTokensAndSetsOverARestart) {
     ASSERT_TRUE(backend->state().expire("tn:token:2", seconds(5000)));
     ASSERT_TRUE(backend->state().set_hash("gone", {{"a", "1"}}));
     ASSERT_TRUE(backend->state().erase("gone"));
-    ASSERT_TRUE(backend->state().add_member("set", "a"));
-    ASSERT_TRUE(backend->state().add_member("set", "b"));
-    ASSERT_TRUE(backend->state().erase_member("set", "a"));
+    ASSERT_TRUE(backend->state().add_member("feature:x", "a"));
+    ASSERT_TRUE(backend->state().add_member("feature:x", "b"));
+    ASSERT_TRUE(backend->state().erase_member("feature:x", "a"));
     backend->reopen();
     EXPECT_EQ(*backend->state().hash("pxm:1"), (Hash{{"box", "7"}}));
     EXPECT_EQ(*backend->state().hash("tn:token:1"), (Hash{{"user", "root"}}));
     EXPECT_EQ(*backend->state().hash("gone"), Hash{});
-    EXPECT_EQ(*backend->state().members("set"), std::vector<std::string>{"b"});
+    EXPECT_EQ(*backend->state().members("feature:x"), std::vector<std::string>{"b"});
     backend->clock().advance(1'000'000);
     EXPECT_EQ(*backend->state().hash("tn:token:1"), Hash{});
     EXPECT_EQ(backend->state().hash("tn:token:2")->size(), 1u);

@@ -1,5 +1,7 @@
 #include "store/embedded/documents.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 #include <unordered_set>
@@ -322,6 +324,8 @@ Result<void> EmbeddedDocuments::write_change(Collection const& collection, Objec
 Result<void> EmbeddedDocuments::insert(Collection const& collection, bson::Document document) {
     auto const id = document.id("_id");
     if (!id) return fail(ErrorKind::internal, "Internal error", "document without _id");
+    if (!declared_.has(collection))
+        return fail(ErrorKind::internal, "Internal error", fmt::format("{} was not declared", collection.name));
     std::lock_guard lock(stripe_of(*id));
     MALLARD_TRY_ASSIGN(auto const there, read(collection, *id, nullptr));
     if (there && !expired(collection, *there)) return fail(ErrorKind::already_exists, "It exists already", "_id_");

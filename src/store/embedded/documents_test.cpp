@@ -127,10 +127,22 @@ TEST(EmbeddedDocuments, RefusesToDeclareAUniqueIndexOverDoubles) {
     ManualClock clock;
     EmbeddedDocuments documents(*disk, clock);
     Collection const bare{.name = "things", .indexes = {}};
+    ASSERT_TRUE(documents.declare(bare));
     for (int n = 1; n <= 2; ++n) ASSERT_TRUE(documents.insert(bare, {{"_id", thing_id(n)}, {"name", "same"}}));
     auto const declared = documents.declare(things);
     ASSERT_FALSE(declared);
     EXPECT_EQ(declared.error().kind, ErrorKind::conflict);
+}
+
+// So that nothing is forgotten when a store is moved.
+TEST(EmbeddedDocuments, RefusesDocumentsOfACollectionThatWasNotDeclared) {
+    auto const disk = kv::open_memory(kv::new_memory_state(), table_specs());
+    ManualClock clock;
+    EmbeddedDocuments documents(*disk, clock);
+    bson::Document const thing{{"_id", thing_id(1)}, {"name", "a"}};
+    EXPECT_EQ(documents.insert(things, thing).error().kind, ErrorKind::internal);
+    ASSERT_TRUE(documents.declare(things));
+    EXPECT_TRUE(documents.insert(things, thing));
 }
 
 TEST(DocumentKeys, SortAsTheirValuesDo) {

@@ -61,6 +61,7 @@ public:
                         std::function<void(std::size_t, std::optional<std::string_view>)> const& visit) override;
     Result<UidSet> patch(MailboxId mailbox, UidSet const& uids, MessagePatch const& patch) override;
     Result<std::optional<TimeMs>> expiry(MailboxId mailbox, Row const& row) const override;
+    Result<std::map<Uid, MessagePatch>> patches(MailboxId mailbox) const override;
     Result<std::uint64_t> remove_expired() override;
     Result<std::int64_t> storage_used(UserId user) const override;
 

@@ -60,6 +60,14 @@ Result<std::optional<TimeMs>> EmbeddedMailStore::expiry(MailboxId id, Row const&
     return expiry_of(*info, row, extras.empty() ? nullptr : &extras.begin()->second);
 }
 
+Result<std::map<Uid, MessagePatch>> EmbeddedMailStore::patches(MailboxId id) const {
+    MALLARD_TRY_ASSIGN(auto const extras, read_extras(engine_, id, {{1, UINT32_MAX}}));
+    std::map<Uid, MessagePatch> out;
+    for (auto const& [uid, extra] : extras)
+        if (!extra.empty()) out.emplace(uid, MessagePatch{extra.custom, extra.expires});
+    return out;
+}
+
 Result<std::uint64_t> EmbeddedMailStore::remove_expired_of(MailboxId id, UidSet const& uids) {
     if (uids.empty()) return std::uint64_t{0};
     auto const removed = expunge(id, uids, false);

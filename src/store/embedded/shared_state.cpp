@@ -14,8 +14,6 @@ std::string hash_row(std::string_view key) { return std::string("h").append(key)
 std::string set_prefix(std::string_view key) { return std::string("s").append(key).append(1, '\0'); }
 std::string set_row(std::string_view key, std::string_view member) { return set_prefix(key).append(member); }
 
-bool outlives_restart(std::string_view key, bool has_ttl) { return !has_ttl || key.starts_with("tn:"); }
-
 std::int64_t ms_of(std::chrono::seconds seconds) { return std::chrono::milliseconds(seconds).count(); }
 
 // Prolonging a token at each use is not worth a write each time.
@@ -165,7 +163,7 @@ Result<void> EmbeddedSharedState::merge(std::string_view key, Hash const& fields
     for (auto const& [name, value] : fields) entry.fields.insert_or_assign(name, value);
     if (ttl) entry.ends = clock_.now() + ms_of(*ttl);
     bool const was_kept = entry.kept;
-    entry.kept = outlives_restart(key, entry.ends != 0);
+    entry.kept = is_lasting(key);
     if (entry.kept) {
         entry.kept_ends = entry.ends;
         MALLARD_TRY(keep(key, entry, durability));
@@ -265,9 +263,11 @@ Result<std::vector<StateEntry>> EmbeddedSharedState::entries(std::string_view pr
 Result<void> EmbeddedSharedState::add_member(std::string_view key, std::string_view member) {
     auto& shard = shard_of(key);
     std::lock_guard write_lock(shard.write_mutex);
-    kv::WriteBatch batch;
-    batch.put(table_state, set_row(key, member), "");
-    MALLARD_TRY(engine_.commit(batch, kv::Durability::sync));
+    if (is_lasting(key)) {
+        kv::WriteBatch batch;
+        batch.put(table_state, set_row(key, member), "");
+        MALLARD_TRY(engine_.commit(batch, kv::Durability::sync));
+    }
     std::lock_guard lock(shard.mutex);
     shard.sets[std::string(key)].emplace(member);
     return {};
