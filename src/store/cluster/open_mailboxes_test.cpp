@@ -1,8 +1,8 @@
 // That no message stays unseen by a process, whatever happens between the requests of its looks.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
-#include <utility>
 
 #include "store/cluster/breaking_proxy.hpp"
 #include "store/cluster/mail_backend.hpp"
@@ -44,6 +44,10 @@ protected:
         for (std::uint32_t n = 0; index && n < (*index)->size(); ++n) out.push_back((*index)->row(n).uid);
         return out;
     }
+    // The whole mailbox, as a count and a load ask for it.
+    static bool of_whole_mailbox(MongoClient::Observed const& request) {
+        return request.collection == "messages" && request.filter.fields().size() == 1;
+    }
 
     std::unique_ptr<BreakingProxy> proxy;
     std::unique_ptr<MongoClient> mongo;
@@ -64,6 +68,29 @@ TEST_F(OpenMailboxesTest, ShowsAMessageThatWasOnItsWayWhileManyChangesWereMade) 
     late.set("modseq", 2);
     ASSERT_TRUE(backend->mongo().insert(Db::main, "messages", late));
     EXPECT_EQ(uids_of(box), (std::vector<Uid>{1, 2}));
+}
+
+TEST_F(OpenMailboxesTest, ReadsTheMailboxAgainWhenReadingItWasInterrupted) {
+    auto const box = make_mailbox("INBOX").id;
+    ASSERT_TRUE(append(other(), box, "A: 1\r\n\r\n"));
+    EXPECT_EQ(uids_of(box), (std::vector<Uid>{1}));
+    take(box, 0, 1);  // and dies
+    ASSERT_TRUE(append(other(), box, "A: 2\r\n\r\n"));
+    EXPECT_EQ(uids_of(box), (std::vector<Uid>{1, 2}));
+    backend->clock().advance(61'000);
+    ASSERT_TRUE(backend->mongo().erase(Db::main, "messages", {{"mailbox", box}, {"uid", 1}}, false));  // no journal
+    int times = 0;
+    meddle = [&](auto const& request) {
+        if (!of_whole_mailbox(request)) return;
+        if (++times == 1)  // it counts
+            for (char const* source : {"A: 3\r\n\r\n", "A: 4\r\n\r\n"}) ASSERT_TRUE(append(other(), box, source));
+        if (times == 2) proxy->arm(1, BreakingProxy::Point::before_request, true);  // it reads
+    };
+    EXPECT_FALSE(store->snapshot(box));
+    EXPECT_TRUE(proxy->disarm());
+    EXPECT_EQ(times, 2);
+    meddle = {};
+    EXPECT_EQ(uids_of(box), (std::vector<Uid>{2, 3, 4}));
 }
 
 TEST_F(OpenMailboxesTest, RemembersThatAUidIsGoneWhichItHasYetToMeet) {
