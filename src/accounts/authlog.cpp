@@ -48,9 +48,10 @@ Result<Page<Accounts::AuthRecord>> Accounts::authlog(UserId user, AuthFilter con
                (filter.address.empty() || row.text("ip") == filter.address);
     };
     bool const filtered = !filter.action.empty() || !filter.address.empty();
-    MALLARD_TRY_ASSIGN(
-        auto page, read_page(impl_->documents, authlog_collection(), {.index = "user", .key = "_id", .equals = {user}},
-                             request, filtered ? std::function<bool(Document const&)>(matches) : nullptr));
+    PageOrder const order{.index = "user", .key = "_id", .equals = {user}};
+    Narrowing narrowing;
+    if (filtered) narrowing.matches = matches;
+    MALLARD_TRY_ASSIGN(auto page, read_page(impl_->documents, authlog_collection(), order, request, narrowing));
     Page<AuthRecord> records{.results = {}, .total = page.total, .next = page.next, .previous = page.previous};
     for (auto const& row : page.results) records.results.push_back(record_from(row));
     return records;

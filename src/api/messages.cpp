@@ -9,6 +9,7 @@
 #include "api/message_list.hpp"
 #include "api/message_source.hpp"
 #include "api/message_view.hpp"
+#include "api/paging.hpp"
 #include "api/values.hpp"
 #include "base/encoding.hpp"
 #include "mime/message.hpp"
