@@ -1,3 +1,4 @@
+#include "accounts/entities.hpp"
 #include "accounts/test_backend.hpp"
 #include "base/encoding.hpp"
 
@@ -18,7 +19,7 @@ TEST(Tokens, AcceptTheSignatureOfWildDuck) {
                                   {"s", "bdf2ce5ad969b8f1e3a7b1c9688cd245e81aba22ec556136922c210ab90823f0"}};
     ASSERT_TRUE(backend.state.set_hash(key, hash));
     EXPECT_FALSE(*backend.accounts.verify_token(token));  // no such user
-    ASSERT_TRUE(backend.documents.insert({.name = "users", .indexes = {}}, {{"_id", user}, {"authVersion", 1}}));
+    ASSERT_TRUE(backend.documents.insert(users_collection(), {{"_id", user}, {"authVersion", 1}}));
     auto const found = *backend.accounts.verify_token(token);
     ASSERT_TRUE(found);
     EXPECT_EQ(found->user, user.hex());

@@ -107,22 +107,24 @@ protected:
         auto const tree = mime::parse(mail);
         EXPECT_EQ(tree.type + "/" + tree.subtype, "application/pkcs7-mime");
         EXPECT_EQ(tree.encoding, "base64");
-        std::string encoded(tree.content(mail));
-        EXPECT_LE(encoded.find("\r\n"), 76u);
-        std::erase_if(encoded, [](char c) { return c == '\r' || c == '\n'; });
-        std::ofstream(at("mail.der"), std::ios::binary) << base64_decode(encoded).value_or("");
+        EXPECT_LE(tree.content(mail).find("\r\n"), 76u);
+        write_envelope(mail);
         run("openssl cms -decrypt -binary -inform DER -in " + at("mail.der") + " -recip " + at(name + ".pem") +
             " -inkey " + at(name + ".key") + " -out " + at("mail.txt"));
         return read("mail.txt");
     }
     std::string shown(std::string_view mail) {
-        std::ofstream(at("mail.b64"), std::ios::binary) << mime::parse(mail).content(mail);
-        run("base64 -d " + at("mail.b64") + " > " + at("mail.der"));
+        write_envelope(mail);
         run("openssl cms -cmsout -print -noout -inform DER -in " + at("mail.der") + " > " + at("shown"));
         return read("shown");
     }
 
 private:
+    void write_envelope(std::string_view mail) {
+        std::string encoded(mime::parse(mail).content(mail));
+        std::erase_if(encoded, [](char c) { return c == '\r' || c == '\n'; });
+        std::ofstream(at("mail.der"), std::ios::binary) << base64_decode(encoded).value_or("");
+    }
     std::string at(std::string const& name) const { return (folder / name).string(); }
     std::string read(std::string const& name) const {
         std::ifstream in(at(name), std::ios::binary);

@@ -21,8 +21,8 @@ inline constexpr std::size_t key_bytes_max = 256 * 1024;  // as pasted
 // RSA below 2048 bits).
 Result<PublicKey> read_public_key(std::string_view armored);
 
-// The octets as an armored message, given to `sink` in pieces with CRLF line ends; an error of the sink ends it.
-// invalid: as read_public_key().
+// The octets, at least one, as an armored message, given to `sink` in pieces with CRLF line ends; an error of the sink
+// ends it. invalid: as read_public_key().
 Result<void> encrypt(std::string_view armored, std::string_view octets,
                      std::function<Result<void>(std::string_view)> const& sink);
 

@@ -67,7 +67,7 @@ TEST(Encrypt, GivesWhatTheOwnerCanReadInMailsLines) {
             for (int c = 0; c < 256; ++c) out += static_cast<char>(c);
             return out;
         }();
-        for (auto const& text : {std::string("plain\r\n"), std::string(), every_octet, std::string(300'000, 'x')}) {
+        for (auto const& text : {std::string("plain\r\n"), every_octet, std::string(300'000, 'x')}) {
             std::string armored;
             auto const done = encrypt(key, text, [&](std::string_view piece) -> Result<void> {
                 armored += piece;
