@@ -19,7 +19,7 @@ namespace mallard::tasks {
 
 struct UpkeepConfig {
     bool retention = true;  // imap.disableRetention turns it off
-    std::chrono::seconds first{60};
+    std::chrono::seconds first{5};
     std::chrono::seconds pause{2};           // between looks for due deletions
     std::chrono::seconds expiry_every{900};  // between looks for what has expired or stuck, of all processes
 };

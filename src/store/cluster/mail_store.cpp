@@ -110,6 +110,7 @@ Result<MailboxInfo> ClusterMailStore::update_mailbox(MailboxId id, MailboxPatch 
     if (patch.path) set.set("path", *patch.path);
     if (patch.subscribed) set.set("subscribed", *patch.subscribed);
     if (patch.hidden) set.set("hidden", *patch.hidden);
+    if (patch.encrypt_messages) set.set("encryptMessages", *patch.encrypt_messages);
     if (patch.retention_ms) set.set("retention", bson::number(*patch.retention_ms));
     if (patch.special_use)
         set.set("specialUse", patch.special_use->empty() ? bson::Value() : bson::Value(*patch.special_use));

@@ -51,11 +51,12 @@ struct MongoFeatures {
     bool unique_counts_absent = true;  // two documents without the field are duplicates
     bool pipeline_updates = true;      // updates given as an aggregation pipeline
     bool array_filters = true;
-    bool update_modifiers = true;  // $push with $each, $addToSet with $each, $pull with $in
-    bool max_operator = true;      // $max, $min
-    bool lookups = true;           // $lookup of another collection's document
-    bool nested_arrays = true;     // arrays directly in arrays can be stored
-    bool atomic_updates = true;    // no update of a document is lost to another one at the same time
+    bool update_modifiers = true;   // $push with $each, $addToSet with $each, $pull with $in
+    bool max_operator = true;       // $max, $min
+    bool lookups = true;            // $lookup of another collection's document
+    bool projected_changes = true;  // findAndModify gives some fields alone
+    bool nested_arrays = true;      // arrays directly in arrays can be stored
+    bool atomic_updates = true;     // no update of a document is lost to another one at the same time
     bool retryable_writes = true;
     bool transactions = true;
 };
@@ -95,7 +96,7 @@ struct FindAndModify {
     bson::Document filter;
     bson::Document sort;
     bson::Document update;      // operators or a whole document; ignored with remove
-    bson::Document projection;  // of the document that is returned
+    bson::Document projection;  // of the document that is returned; all of it from a server that cannot project
     bool remove = false;
     bool upsert = false;
     bool give_new = false;  // the document after the change, not before

@@ -66,6 +66,11 @@ MongoFeatures MongoClient::probe() {
                              update({{"$pull", Document{{"list", Document{{"$in", Array{2}}}}}}});
     found.nested_arrays = update({{"$set", Document{{"nested", Array{1, Array{1, 2}}}}}});
     found.max_operator = update({{"$max", Document{{"n", 5}}}});
+    found.projected_changes = command(Db::main, {{"findAndModify", name},
+                                                 {"query", Document{{"_id", 1}}},
+                                                 {"update", Document{{"$set", Document{{"n", 6}}}}},
+                                                 {"fields", Document{{"n", 1}}}})
+                                  .has_value();
     auto const looked_up = aggregate(
         Db::main, name,
         {Document{{"$match", Document{{"_id", 1}}}},

@@ -168,7 +168,8 @@ Result<std::optional<bson::Document>> MongoClient::find_and_modify(Db db, std::s
     std::unique_ptr<mongoc_find_and_modify_opts_t, OptsDeleter> const opts(mongoc_find_and_modify_opts_new());
     if (!change.sort.empty()) mongoc_find_and_modify_opts_set_sort(opts.get(), sort.get());
     if (!change.remove) mongoc_find_and_modify_opts_set_update(opts.get(), update.get());
-    if (!change.projection.empty()) mongoc_find_and_modify_opts_set_fields(opts.get(), projection.get());
+    if (!change.projection.empty() && features_.projected_changes)
+        mongoc_find_and_modify_opts_set_fields(opts.get(), projection.get());
     int flags = MONGOC_FIND_AND_MODIFY_NONE;
     if (change.remove) flags |= MONGOC_FIND_AND_MODIFY_REMOVE;
     if (change.upsert) flags |= MONGOC_FIND_AND_MODIFY_UPSERT;
