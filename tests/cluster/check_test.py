@@ -152,7 +152,7 @@ class Check(unittest.TestCase):
         for thread in threads:
             thread.start()
         try:
-            for _ in range(10):
+            for _ in range(4):
                 done = self.server.command("check", "--repair")
                 self.assertIn("all is well", done.stdout)
         finally:

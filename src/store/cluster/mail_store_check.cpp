@@ -1,9 +1,9 @@
 // Upkeep: what nobody points at, and whether everything holds.
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "base/encoding.hpp"
 #include "store/cluster/mail_store.hpp"
@@ -175,57 +175,70 @@ private:
         return {};
     }
 
-    // A message on its way makes a counter differ for a moment: only by what it differs look after look, it is wrong.
-    // One that changes from look to look is left to the next check.
+    // A message on its way makes a counter differ from the sum: only what stays so while nothing comes or goes for a
+    // time that no write takes is wrong. A user to whom something always comes is left to the next check.
     Result<void> check_storage() {
         constexpr int looks = 5;
-        constexpr auto pause = std::chrono::milliseconds(200);
-        MALLARD_TRY_ASSIGN(auto wrong, suspicious_counters());  // by how much each exceeds the sum of the messages
-        for (int look = 0; look < looks && !wrong.empty(); ++look) {
-            if (look > 0) std::this_thread::sleep_for(pause);
-            for (auto at = wrong.begin(); at != wrong.end();) {
-                MALLARD_TRY_ASSIGN(auto const excess, excess_of(at->first));
-                auto& least = at->second;
-                if (excess && (!least || std::abs(*excess) < std::abs(*least))) least = excess;
-                at = least == 0 ? wrong.erase(at) : std::next(at);
+        constexpr auto calm = std::chrono::seconds(1);
+        MALLARD_TRY_ASSIGN(auto suspects, suspicious_counters());
+        for (int look = 0; look < looks && !suspects.empty(); ++look) {
+            std::this_thread::sleep_for(calm);
+            for (auto at = suspects.begin(); at != suspects.end();) {
+                MALLARD_TRY_ASSIGN(bool const is_settled, judge_storage(at->first, at->second));
+                at = is_settled ? suspects.erase(at) : std::next(at);
             }
-        }
-        for (auto const& [user, excess] : wrong) {
-            if (!excess) continue;
-            problem("the storage counter of user " + user.hex() + " differs from the sum of the messages");
-            if (!repair_) continue;
-            MALLARD_TRY(mongo_.write(Db::users, "users",
-                                     {.filter = {{"_id", user}},
-                                      .document = {{"$inc", Document{{"storageUsed", bson::number(-*excess)}}}}}));
-            ++report_.repaired;
         }
         return {};
     }
 
-    // Those that differ from what the messages summed up to when they were read.
-    Result<std::map<ObjectId, std::optional<std::int64_t>>> suspicious_counters() {
-        std::map<ObjectId, std::optional<std::int64_t>> out;
+    // What tells whether something came or went meanwhile: the counter alone may come back to where it was.
+    struct Storage {
+        std::int64_t counter = 0, changes = -1;
+        bool operator==(Storage const&) const = default;
+    };
+
+    // Those whose counter differs from what the messages summed up to when they were read.
+    Result<std::map<ObjectId, Storage>> suspicious_counters() {
+        std::map<ObjectId, Storage> out;
         MALLARD_TRY(mongo_.find_each(Db::users, "users", {}, {.projection = {{"storageUsed", 1}}}, [&](Document user) {
             auto const id = user.id("_id");
             if (!id) return true;
             auto const used = used_.find(*id);
-            if (user.integer("storageUsed") != (used == used_.end() ? 0 : used->second)) out.emplace(*id, std::nullopt);
+            if (user.integer("storageUsed") != (used == used_.end() ? 0 : used->second)) out.emplace(*id, Storage());
             return true;
         }));
         return out;
     }
 
-    // nullopt: it changed while the messages were summed up. 0 also when the user is gone.
-    Result<std::optional<std::int64_t>> excess_of(ObjectId user) {
-        auto const counter = [&] {
-            return mongo_.find_one(Db::users, "users", {{"_id", user}}, {.projection = {{"storageUsed", 1}}});
-        };
-        MALLARD_TRY_ASSIGN(auto const before, counter());
+    // none: the user is gone.
+    Result<std::optional<Storage>> storage_of(ObjectId user) {
+        MALLARD_TRY_ASSIGN(auto const found,
+                           mongo_.find_one(Db::users, "users", {{"_id", user}}, {.projection = {{"storageUsed", 1}}}));
+        if (!found) return std::nullopt;
+        Storage storage{.counter = found->integer("storageUsed"), .changes = 0};
+        MALLARD_TRY(mongo_.find_each(Db::main, "mailboxes", {{"user", user}}, {.projection = {{"modifyIndex", 1}}},
+                                     [&](Document mailbox) {
+                                         storage.changes += mailbox.integer("modifyIndex");
+                                         return true;
+                                     }));
+        return storage;
+    }
+
+    // false: it is not as it was `seen`, which becomes what it is now.
+    Result<bool> judge_storage(ObjectId user, Storage& seen) {
         MALLARD_TRY_ASSIGN(auto const sum, octets_of(mongo_, user));
-        MALLARD_TRY_ASSIGN(auto const after, counter());
-        if (!before || !after) return 0;
-        if (before->integer("storageUsed") != after->integer("storageUsed")) return std::nullopt;
-        return after->integer("storageUsed") - sum;
+        MALLARD_TRY_ASSIGN(auto const now, storage_of(user));
+        if (!now) return true;
+        if (std::exchange(seen, *now) != *now) return false;
+        if (now->counter == sum) return true;
+        problem("the storage counter of user " + user.hex() + " differs from the sum of the messages");
+        if (!repair_) return true;
+        MALLARD_TRY(
+            mongo_.write(Db::users, "users",
+                         {.filter = {{"_id", user}},
+                          .document = {{"$inc", Document{{"storageUsed", bson::number(sum - now->counter)}}}}}));
+        ++report_.repaired;
+        return true;
     }
 
     struct Late {
