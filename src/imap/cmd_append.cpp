@@ -43,6 +43,7 @@ Outcome cmd_append(Session& session, Request& request, std::string&) {
 
     mailboxes::AppendRequest append;
     append.user = session.user();
+    append.account = &**user;
     append.mailbox = mailbox->id;
     append.source = message;
     append.flags = to_flags(parsed->flags);

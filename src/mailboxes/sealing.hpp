@@ -2,8 +2,7 @@
 // What is stored encrypted for its owner alone (delivery.md §6).
 //
 // - Into a mailbox of a user who has a key (S/MIME certificates, else OpenPGP) goes in the clear only what neither the
-// user nor the mailbox wants
-//   encrypted, what is encrypted already, and drafts.
+//   user nor the mailbox wants encrypted, what is encrypted already, and drafts.
 // - Deviation: where WildDuck stores in the clear what it cannot encrypt, this fails: unavailable, nothing is stored.
 
 #include <optional>

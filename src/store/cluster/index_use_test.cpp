@@ -166,6 +166,18 @@ protected:
         ASSERT_TRUE(here->sweep());
     }
 
+    std::vector<Observed> queries_of_use() {
+        std::mutex mutex;
+        std::vector<Observed> seen;
+        mongo().observe([&](Observed const& query) {
+            std::lock_guard const lock(mutex);
+            seen.push_back(query);
+        });
+        use();
+        mongo().observe({});
+        return seen;
+    }
+
     ManualClock clock{SystemClock().now()};
     UserId const user = UserId::generate();
     std::unique_ptr<TestDatabase> database;
@@ -176,14 +188,7 @@ protected:
 };
 
 TEST_F(IndexUseTest, EveryQueryOfTheHotPathFollowsAnIndex) {
-    std::mutex mutex;
-    std::vector<Observed> seen;
-    mongo().observe([&](Observed const& query) {
-        std::lock_guard const lock(mutex);
-        seen.push_back(query);
-    });
-    use();
-    mongo().observe({});
+    auto const seen = queries_of_use();
     std::map<std::string, std::size_t> used;
     for (auto const& query : seen) {
         auto const index = index_for(query);
@@ -210,14 +215,7 @@ std::string first_scan(bson::Value const& plan) {  // a stage that reads a colle
 
 TEST_F(IndexUseTest, MongoDbScansNoCollection) {
     if (!mongo().features().server.starts_with("MongoDB")) GTEST_SKIP() << "explain tells nothing here";
-    std::mutex mutex;
-    std::vector<Observed> seen;
-    mongo().observe([&](Observed const& query) {
-        std::lock_guard const lock(mutex);
-        seen.push_back(query);
-    });
-    use();
-    mongo().observe({});
+    auto const seen = queries_of_use();
     for (auto const& query : seen) {
         Document find{{"find", query.collection}, {"filter", query.filter}};
         if (!query.sort.empty()) find.set("sort", query.sort);
