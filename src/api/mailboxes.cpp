@@ -38,9 +38,15 @@ bool is_inbox_child(MailboxInfo const& mailbox) { return mailbox.path.starts_wit
 
 // INBOX, INBOX/..., subscribed before unsubscribed, then by path.
 void sort_for_people(std::vector<MailboxInfo>& mailboxes) {
-    std::ranges::sort(mailboxes, {}, [](MailboxInfo const& m) {
-        return std::tuple(m.path != "INBOX", !is_inbox_child(m), !m.subscribed, mime::fold_case(m.path), m.path);
-    });
+    using Place = std::tuple<bool, bool, bool, std::string, std::string>;
+    std::vector<std::pair<Place, MailboxInfo>> placed;
+    placed.reserve(mailboxes.size());
+    for (auto& m : mailboxes) {
+        Place place(m.path != "INBOX", !is_inbox_child(m), !m.subscribed, mime::collation_key(m.path), m.path);
+        placed.emplace_back(std::move(place), std::move(m));
+    }
+    std::ranges::sort(placed, {}, &std::pair<Place, MailboxInfo>::first);
+    std::ranges::transform(placed, mailboxes.begin(), [](auto& one) { return std::move(one.second); });
 }
 
 Answer get_mailboxes(Call& call) {

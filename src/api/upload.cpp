@@ -107,7 +107,8 @@ Answer upload_message(Call& call) {
                                      .source = *source,
                                      .flags = flags,
                                      .via = mailboxes::Source::api,
-                                     .meta = meta_of(call, composed, *referenced, call.services.clock.now()).encode()};
+                                     .meta = meta_of(call, composed, *referenced, call.services.clock.now()).encode(),
+                                     .account = &**user};
     if (call.has("date")) request.internal_date = call.integer("date");
     auto const appended = call.services.mailboxes.append(request);
     if (!appended) return std::unexpected(failure_of(appended.error(), Subject::mailbox));

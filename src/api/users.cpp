@@ -34,7 +34,7 @@ OrderedJson text_or_null(std::string const& text) { return text.empty() ? Ordere
 OrderedJson list_item(Call& call, accounts::User const& user) {
     OrderedJson item{{"id", user.id.hex()},
                      {"username", user.username},
-                     {"name", user.name},
+                     {"name", text_or_null(user.name)},
                      {"address", user.address},
                      {"tags", user.tags},
                      {"targets", target_values(user.targets)},
@@ -167,7 +167,7 @@ Answer get_user(Call& call) {
     reply["encryptMessages"] = user.encrypt_messages;
     reply["encryptForwarded"] = user.encrypt_forwarded;
     reply["pubKey"] = user.pub_key;
-    reply["spamLevel"] = user.spam_level;
+    reply["spamLevel"] = to_json(bson::Value(user.spam_level));
     reply["keyInfo"] = key_info(user);
     add_certificates(user, reply);
     reply["metaData"] = parsed_object(user.meta_data);
@@ -203,7 +203,7 @@ Answer logout_user(Call& call) {
 }
 
 Schema user_item() {
-    return object({required("id", id()), required("username", text()), required("name", text()),
+    return object({required("id", id()), required("username", text()), required("name", text().also(nullptr)),
                    required("address", text()), optional("tags", array(text())), required("targets", array(text())),
                    required("enabled2fa", array(text())), required("autoreply", boolean()),
                    required("encryptMessages", boolean()), required("encryptForwarded", boolean()),

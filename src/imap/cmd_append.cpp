@@ -12,11 +12,14 @@ namespace mallard::imap {
 namespace {
 
 // How the message came in (storage.md §4.3).
-std::string meta_of(Session const& session, std::string const& recipient) {
-    bson::Document meta{{"source", "IMAP"}, {"from", ""}, {"origin", session.address()}, {"transtype", "APPEND"}};
-    meta.set("to", bson::Array{bson::Value(recipient)});
-    meta.set("time", bson::Date{session.services().clock.now()});
-    return meta.encode();
+std::string meta_of(Session const& session, std::string const& username) {
+    return bson::Document{{"source", "IMAP"},
+                          {"from", ""},
+                          {"to", bson::Array{username}},
+                          {"origin", session.address()},
+                          {"transtype", "APPEND"},
+                          {"time", bson::Date{session.services().clock.now()}}}
+        .encode();
 }
 
 }  // namespace
@@ -49,7 +52,7 @@ Outcome cmd_append(Session& session, Request& request, std::string&) {
     append.flags = to_flags(parsed->flags);
     append.internal_date = parsed->date;
     append.via = mailboxes::Source::imap;
-    append.meta = meta_of(session, (*user)->address);
+    append.meta = meta_of(session, (*user)->username);
     auto const appended = services.mailboxes.append(append);
     if (!appended) {
         log(LogLevel::info, session.log_context(), "APPEND failed",

@@ -104,10 +104,10 @@ void set_text(bson::Document& info, std::string_view key, std::string const& tex
 void set_list(bson::Document& info, mime::Summary const& summary) {
     bson::Document list;
     if (!summary.list_id.empty()) {
-        std::string_view id = summary.list_id;
-        std::string_view name = trim(id.substr(0, std::min(id.find('<'), id.size())));
-        if (id.find('<') == id.npos) name = {};
-        list.set("id", bson::Document{{"name", name}, {"address", angle_part(id)}});
+        std::string_view const id = summary.list_id;
+        bool const bare = id.find('<') == id.npos, phrase = bare && id.find(' ') != id.npos;
+        std::string_view const name = phrase ? id : bare ? std::string_view() : trim(id.substr(0, id.find('<')));
+        list.set("id", bson::Document{{"name", name}, {"address", phrase ? std::string_view() : angle_part(id)}});
     }
     bson::Array urls;
     for (std::string_view rest = summary.list_unsubscribe; rest.find('<') != rest.npos;) {

@@ -31,6 +31,17 @@ std::string header_of(store::MessageRecord const& record, std::string_view key) 
     return "(none)";
 }
 
+TEST(Derive, TakesAListIdWithoutBracketsForAnIdOrAPhrase) {  // RFC 2919 §2
+    auto const id_of = [](std::string const& field) {
+        auto const all = derived("List-ID: " + field + "\r\n\r\n");
+        auto const* id = all->info.document("list")->document("id");
+        return std::string(id->text("name")) + "|" + std::string(id->text("address"));
+    };
+    EXPECT_EQ(id_of("Ducks <ducks.example.com>"), "Ducks|ducks.example.com");
+    EXPECT_EQ(id_of("ducks.example.com"), "|ducks.example.com");
+    EXPECT_EQ(id_of("The Ducks List"), "The Ducks List|");
+}
+
 TEST(Derive, KeepsWhatListsShow) {
     auto const all = derived(
         "From: =?utf-8?q?J=C3=BCrgen?= <j@example.com>\r\n"

@@ -2,6 +2,7 @@
 
 #include <unicode/bytestream.h>
 #include <unicode/casemap.h>
+#include <unicode/coll.h>
 #include <unicode/ucnv.h>
 #include <unicode/ucnv_cb.h>
 #include <unicode/uidna.h>
@@ -182,6 +183,25 @@ std::string fold_case(std::string_view utf8) {
     UErrorCode error = U_ZERO_ERROR;
     icu::CaseMap::utf8Fold(0, icu::StringPiece(valid.data(), static_cast<int32_t>(valid.size())), sink, nullptr, error);
     return U_FAILURE(error) ? to_lower(valid) : out;
+}
+
+std::string collation_key(std::string_view utf8) {
+    static std::unique_ptr<icu::Collator> const collator = [] {
+        UErrorCode error = U_ZERO_ERROR;
+        return std::unique_ptr<icu::Collator>(icu::Collator::createInstance(icu::Locale::getRoot(), error));
+    }();
+    if (!collator) return fold_case(utf8);
+    auto const text =
+        icu::UnicodeString::fromUTF8(icu::StringPiece(utf8.data(), static_cast<int32_t>(utf8.size())));
+    std::string key(4 * utf8.size() + 16, '\0');
+    auto size = static_cast<std::size_t>(
+        collator->getSortKey(text, reinterpret_cast<std::uint8_t*>(key.data()), static_cast<int32_t>(key.size())));
+    if (size > key.size()) {
+        key.resize(size);
+        collator->getSortKey(text, reinterpret_cast<std::uint8_t*>(key.data()), static_cast<int32_t>(key.size()));
+    }
+    key.resize(size);
+    return key;
 }
 
 std::string domain_to_ascii(std::string_view domain) {

@@ -263,6 +263,13 @@ TEST(DecodeTransfer, TakesAnyGarbage) {
         EXPECT_EQ(decode_transfer(row.content, row.encoding), row.decoded) << row.content;
 }
 
+TEST(CollationKey, SortsAsPeopleDo) {
+    EXPECT_LT(collation_key("a"), collation_key("Ä"));
+    EXPECT_LT(collation_key("Ä"), collation_key("B"));
+    EXPECT_LT(collation_key("B"), collation_key("c"));
+    EXPECT_EQ(collation_key("\xFF"), collation_key("\xFE"));
+}
+
 TEST(FoldCase, FoldsByUnicode) {
     EXPECT_EQ(fold_case("ABC"), "abc");
     EXPECT_EQ(fold_case("ÄÖ"), "äö");

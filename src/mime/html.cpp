@@ -176,7 +176,7 @@ std::string text_to_html(std::string_view text) {
             case '\n': {
                 std::size_t end = i;
                 while (end < text.size() && text[end] == '\n') ++end;
-                out += end - i > 1 ? "</p>\n<p>" : "<br/>\n";
+                out += end - i > 1 ? "</p><p>" : "<br/>";
                 i = end - 1;
                 break;
             }

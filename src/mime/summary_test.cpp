@@ -117,7 +117,7 @@ TEST(Texts, MakeEachFormOfTheOtherOutsideAlternative) {
     Texts const plain = texts_of("\r\na <b>\r\nc\r\n\r\nd");
     EXPECT_EQ(plain.text, "a <b>\nc\n\nd");
     ASSERT_EQ(plain.html.size(), 1u);
-    EXPECT_EQ(plain.html[0], "<p>a &lt;b&gt;<br/>\nc</p>\n<p>d</p>");
+    EXPECT_EQ(plain.html[0], "<p>a &lt;b&gt;<br/>c</p><p>d</p>");
     EXPECT_EQ(texts_of("Content-Type: text/html\r\n\r\n<p>a</p><p>b").text, "a\n\nb");
 }
 

@@ -38,7 +38,7 @@ public:
             if (!leaf.alternative) add_text(html_to_text(trimmed, text_left));
         } else {
             add_text(std::string(trimmed));
-            if (!leaf.alternative) add_html(text_to_html(trimmed));
+            if (!leaf.alternative && !trimmed.empty()) add_html(text_to_html(trimmed));
         }
         return true;
     }

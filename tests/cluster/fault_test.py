@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Several processes on one database under load, while one of them, the database, Redis or the network fails.
 
-    fault_test.py [--seed N] [--seconds 4] [--faults process,database,redis,cuts,pause] [--on ferretdb|secantusdb|mongod]
-    fault_test.py --workers 3 [--faults workers,database,redis] …
+    fault_test.py [--seed N] [--seconds 4] [--faults process,database,stepdown,redis,cuts,pause] [--on secantusdb|mongod]
+    fault_test.py --workers 3 [--faults workers,database,stepdown,redis] …
 
 Two servers, or with --workers one of so many processes under its supervisor. While threads deliver (LMTP), append, change
 flags, move, copy and expunge (IMAP), and upload, change, move and remove (REST) through all of them, the fault comes and
@@ -412,6 +412,13 @@ class Faults:
         time.sleep(self.random.uniform(0.05, 1.0))
         self.cluster.mongo.start()
 
+    def stepdown(self, seconds):
+        """The database has no primary for a while: shorter than a call waits for one, then longer."""
+        for lasts in (1, 10):
+            time.sleep(seconds / 2)
+            self.cluster.mongo.step_down(lasts)
+            time.sleep(lasts)
+
     def redis(self, seconds):
         time.sleep(seconds / 2)
         self.cluster.redis.kill()
@@ -464,8 +471,8 @@ def main():
     parser.add_argument("--faults", help="default: all that there are")
     parser.add_argument("--on", choices=cluster_module.servers.MONGO_KINDS)
     options = parser.parse_args()
-    names = options.faults or ("none,workers,database,redis" if options.workers else
-                               "none,process,database,redis,cuts,pause")
+    names = options.faults or ("none,workers,database,stepdown,redis" if options.workers else
+                               "none,process,database,stepdown,redis,cuts,pause")
     rng = random.Random(options.seed)
     print(f"seed {options.seed}", flush=True)
     try:

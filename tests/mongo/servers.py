@@ -12,6 +12,9 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from admin_command import admin_command  # noqa: E402
+
 FERRETDB = "v1.24.2"
 SECANTUS = "secantusdb==0.7.0b3"
 GO_NEEDED = (1, 23)
@@ -96,7 +99,16 @@ class Server:
         return {}
 
 
-class Mongod(Server):
+class ReplicaSet(Server):
+    """Of one member."""
+
+    def step_down(self, seconds):
+        """The primary is none for that long: it takes no writes."""
+        done, reply = admin_command(self.port, {"replSetStepDown": seconds, "force": True})
+        assert done, f"the primary does not step down: {reply!r}"
+
+
+class Mongod(ReplicaSet):
     name = "mongod"
 
     def command(self):
@@ -105,7 +117,8 @@ class Mongod(Server):
 
     def start(self):
         super().start()
-        initiate(self.port)  # refused where it is one already
+        member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
+        admin_command(self.port, {"replSetInitiate": {"_id": "test", "members": [member]}})  # refused where it is one already
         return self
 
     def url(self, port=None):
@@ -130,7 +143,7 @@ class FerretDB(Server):
         return f"mongodb://127.0.0.1:{port or self.port}/mallard_test"
 
 
-class SecantusDB(Server):
+class SecantusDB(ReplicaSet):
     """A MongoDB-wire server in Python on WiredTiger: atomic updates, pipelines, array filters, transactions."""
     name = "secantusdb"
 
@@ -250,23 +263,3 @@ def secantusdb():
         except OSError:
             pass  # another was faster
     return packages
-
-
-def initiate(port):
-    """replSetInitiate over the bare wire (OP_MSG), so that no shell of MongoDB's need be installed."""
-    def text(value):
-        return len(value + "\0").to_bytes(4, "little") + value.encode() + b"\0"
-
-    def document(body):
-        return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
-
-    def field(kind, name, value):
-        return bytes([kind]) + name.encode() + b"\0" + value
-    member = document(field(0x10, "_id", bytes(4)) + field(0x02, "host", text(f"127.0.0.1:{port}")))
-    config = document(field(0x02, "_id", text("test")) + field(0x04, "members", document(field(0x03, "0", member))))
-    body = document(field(0x03, "replSetInitiate", config) + field(0x02, "$db", text("admin")))
-    message = (16 + 5 + len(body)).to_bytes(4, "little") + (1).to_bytes(4, "little") + bytes(4) + \
-        (2013).to_bytes(4, "little") + bytes(4) + b"\0" + body
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as wire:
-        wire.sendall(message)
-        wire.recv(4096)

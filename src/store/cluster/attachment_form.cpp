@@ -25,7 +25,7 @@ constexpr auto values = [] {
 int value_of(char c) { return values[static_cast<unsigned char>(c)]; }
 
 // Watches base64 go by: could it be made again from what it stands for? That is: lines of one length but for the last,
-// no line end after it, padding at the end only, nothing in the bits that padding leaves over.
+// padding at the end only, nothing in the bits that padding leaves over.
 class Base64Watch {
 public:
     void take(std::string_view text) {
@@ -38,12 +38,21 @@ public:
         }
     }
 
-    // The length of the lines; 0: it could not.
+    // But for the line ends that follow it.
+    bool is_sound() const {
+        if (!sound_ || after_cr_ || column_ == 0 || characters_ % 4 != 0 || padding_ > 2) return false;
+        if (padding_ == 1 && (last_ & 3) != 0) return false;
+        if (padding_ == 2 && (last_ & 15) != 0) return false;
+        return lines_ == 1 || column_ <= length_;
+    }
+    bool ends_in_line_end() const { return ends_ > 0; }
+    bool has_lines_of(std::size_t length) const { return lines_ > 1 ? length_ == length : column_ <= length; }
+    std::size_t decoded_size() const { return characters_ / 4 * 3 - padding_; }
+
+    // The length of the lines to store with it; 0: it is stored as it is.
     std::size_t line_length() const {
-        if (!sound_ || after_cr_ || column_ == 0 || characters_ % 4 != 0 || padding_ > 2) return 0;
-        if (padding_ == 1 && (last_ & 3) != 0) return 0;
-        if (padding_ == 2 && (last_ & 15) != 0) return 0;
-        if (lines_ > 1) return column_ <= length_ ? length_ : 0;
+        if (!is_sound() || ends_in_line_end()) return 0;
+        if (lines_ > 1) return length_;
         // A single line that is full gets a line end from WildDuck's encoder (§10.3), so it is never said to be full.
         std::size_t const single = std::max(usual_line, column_ + 1);
         return single <= line_max ? single : 0;
@@ -51,20 +60,20 @@ public:
 
 private:
     void take_line_end(char c) {
-        if (c == '\r') {
-            sound_ = !after_cr_ && column_ > 0;
-            after_cr_ = true;
-            return;
-        }
+        sound_ = c == '\r' ? !after_cr_ : after_cr_;
+        after_cr_ = c == '\r';
+        if (c == '\n') ++ends_;
+    }
+    void begin_line() {
         if (lines_ == 1) length_ = column_;
-        sound_ = after_cr_ && column_ == length_ && length_ <= line_max;
-        after_cr_ = false;
-        column_ = 0;
+        sound_ = ends_ == 1 && column_ > 0 && column_ == length_ && length_ <= line_max;
+        ends_ = column_ = 0;
         ++lines_;
     }
     void take_character(char c) {
+        if (ends_ > 0) begin_line();
         int const value = value_of(c);
-        sound_ = !after_cr_ && value > -2 && (padding_ == 0 || value == -1);
+        sound_ = sound_ && !after_cr_ && value > -2 && (padding_ == 0 || value == -1);
         if (value == -1)
             ++padding_;
         else
@@ -75,8 +84,15 @@ private:
 
     bool sound_ = true, after_cr_ = false;
     std::size_t column_ = 0, length_ = 0, lines_ = 1, characters_ = 0, padding_ = 0;
+    std::size_t ends_ = 0;  // line ends since the last character
     int last_ = 0;
 };
+
+Base64Watch watched(StoredBody const& body) {
+    Base64Watch watch;
+    body.text.for_each([&](std::string_view piece) { watch.take(piece); });
+    return watch;
+}
 
 }  // namespace
 
@@ -94,10 +110,16 @@ std::string encode_lines(std::string_view bytes, std::size_t line_length) {
 
 StoredForm stored_form(StoredBody const& body) {
     if (body.transfer_encoding != "base64") return {};
-    Base64Watch watch;
-    body.text.for_each([&](std::string_view piece) { watch.take(piece); });
-    std::size_t const length = watch.line_length();
+    std::size_t const length = watched(body).line_length();
     return {.decoded = length > 0, .line_length = length};
+}
+
+bool gives_back(EncodedShape const& stored, StoredBody const& body) {
+    if (stored.size() != body.text.size) return false;
+    if (!stored.decoded) return true;
+    auto const watch = watched(body);
+    // The line ends at the end are made up for, by their number.
+    return watch.is_sound() && watch.has_lines_of(stored.line_length) && watch.decoded_size() == stored.length;
 }
 
 void StoredBytes::take(std::string_view piece, std::string& out) {

@@ -34,6 +34,19 @@ std::unexpected<Error> missing(bson::Value const& id) {
                 "attachment " + hex_encode(digest ? digest->bytes : file_key(id)));
 }
 
+EncodedShape shape_of(Document const& file) {
+    auto const positive = [](std::int64_t number, std::uint64_t fallback) {
+        return number > 0 ? static_cast<std::uint64_t>(number) : fallback;
+    };
+    EncodedShape shape{.length = positive(file.integer("length"), 0)};
+    auto const* metadata = file.document("metadata");
+    if (!metadata || !metadata->boolean("decoded")) return shape;
+    shape.decoded = true;
+    shape.line_length = positive(metadata->integer("lineLen"), 76);
+    shape.encoded_size = positive(metadata->integer("esize"), 0);
+    return shape;
+}
+
 // Failures of single writes as one error; nullopt: there were none.
 std::optional<Error> first_failure(Written const& written) {
     if (written.failures.empty()) return std::nullopt;
@@ -42,10 +55,13 @@ std::optional<Error> first_failure(Written const& written) {
 
 }  // namespace
 
-Result<bool> Attachments::add_reference(StoredBody const& body, std::int32_t magic) {
-    MALLARD_TRY_ASSIGN(auto const before, mongo_.find_and_modify(Db::gridfs, files,
-                                                                 {.filter = by_id(body.digest),
-                                                                  .update = counting({1, magic}, clock_.now())}));
+Result<bool> Attachments::add_reference(StoredBody& body, std::int32_t magic) {
+    MALLARD_TRY_ASSIGN(auto const before,
+                       mongo_.find_and_modify(Db::gridfs, files,
+                                              {.filter = by_id(body.digest),
+                                               .update = counting({1, magic}, clock_.now()),
+                                               .projection = {{"length", 1}, {"metadata", 1}}}));
+    if (before) body.altered = !gives_back(shape_of(*before), body);
     return before.has_value();
 }
 
@@ -211,19 +227,10 @@ Result<std::map<std::string, AttachmentReader>> Attachments::open(bson::Array co
         Db::gridfs, files, filter, {.projection = {{"length", 1}, {"chunkSize", 1}, {"metadata", 1}}},
         [&](Document file) {
             auto const* id = file.find("_id");
-            auto const* metadata = file.document("metadata");
             if (!id) return true;
-            auto const positive = [](std::int64_t number, std::uint64_t fallback) {
-                return number > 0 ? static_cast<std::uint64_t>(number) : fallback;
-            };
-            EncodedShape shape{.length = positive(file.integer("length"), 0)};
-            if (metadata && metadata->boolean("decoded")) {
-                shape.decoded = true;
-                shape.line_length = positive(metadata->integer("lineLen"), 76);
-                shape.encoded_size = positive(metadata->integer("esize"), 0);
-            }
-            out.emplace(file_key(*id),
-                        AttachmentReader(mongo_, *id, shape, positive(file.integer("chunkSize"), chunk_bytes)));
+            std::int64_t const chunk = file.integer("chunkSize");
+            out.emplace(file_key(*id), AttachmentReader(mongo_, *id, shape_of(file),
+                                                        chunk > 0 ? static_cast<std::uint64_t>(chunk) : chunk_bytes));
             return true;
         }));
     return out;

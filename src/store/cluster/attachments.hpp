@@ -59,6 +59,10 @@ private:
     std::uint64_t character_at(std::uint64_t position) const;
 };
 
+// Whether the file under a body's digest gives exactly its bytes. One of ours does; WildDuck decodes base64 that cannot be
+// made again, too (§10.3).
+bool gives_back(EncodedShape const& stored, StoredBody const& body);
+
 // An open file of the bucket. It holds a few chunks, never the whole. Belongs to one thread at a time.
 class AttachmentReader {
 public:
@@ -86,7 +90,8 @@ class Attachments {
 public:
     Attachments(MongoClient& mongo, Clock const& clock) : mongo_(mongo), clock_(clock) {}
 
-    // One reference more to each; those that are new are written, and get their content_digest.
+    // One reference more to each; those that are new are written, and get their content_digest. Of those that are there
+    // but would give other bytes `altered` is set.
     // On failure none of the references is kept.
     Result<void> store(std::vector<StoredBody>& bodies, std::int32_t magic);
     // `times` references with this magic to each digest; negative: released.
@@ -108,7 +113,7 @@ public:
 
 private:
     class ChunkWriter;
-    Result<bool> add_reference(StoredBody const& body, std::int32_t magic);
+    Result<bool> add_reference(StoredBody& body, std::int32_t magic);
     Result<void> store_one(StoredBody& body, std::int32_t magic);
     Result<void> write_file(StoredBody& body, std::int32_t magic);
     Result<void> remove_stale_chunks(std::string_view digest);

@@ -64,6 +64,36 @@ TEST(StoredForm, DecodesAlsoWhatHasBareLineEnds) {
     EXPECT_EQ(stored_bytes(body), "ABCDEF");
 }
 
+TEST(StoredForm, IsKnownToGiveBackABodyOrNot) {  // whoever wrote it
+    struct {
+        std::string encoded;
+        EncodedShape stored;
+        bool gives_back;
+    } const rows[] = {
+        {"JVBERg==", {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 8}, true},
+        {"JVBERg==", {.length = 4, .decoded = true, .line_length = 8, .encoded_size = 8}, true},
+        {"JVBERg==", {.length = 4, .decoded = true, .line_length = 7, .encoded_size = 8}, false},
+        {"JVBERg==", {.length = 8}, true},
+        {"JVBERg==\r\n", {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 10}, true},
+        {"JVBERg==\r\n\r\n", {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 12}, true},
+        {"JVBERg== \r\n", {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 11}, false},
+        {"JVBERh==", {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 8}, false},  // bits are left over
+        {"JVBERh==", {.length = 8}, true},
+        {"QUJD\r\nREVG\r\nRw==", {.length = 7, .decoded = true, .line_length = 4, .encoded_size = 16}, true},
+        {"QUJD\r\nREVG\r\nRw==", {.length = 7, .decoded = true, .line_length = 6, .encoded_size = 16}, false},
+        {"QUJD\r\nRE\r\nVG", {.length = 6, .decoded = true, .line_length = 4, .encoded_size = 12}, false},
+        {"QUI=\r\nQUJD", {.length = 2, .decoded = true, .line_length = 4, .encoded_size = 10}, false},
+    };
+    for (auto const& row : rows) {
+        auto const body = body_of(row.encoded);
+        EXPECT_EQ(gives_back(row.stored, body), row.gives_back) << row.encoded << ' ' << row.stored.line_length;
+        if (!row.gives_back || !row.stored.decoded) continue;
+        std::string bytes;
+        StoredBytes(true).take(row.encoded, bytes);
+        EXPECT_EQ(read_back(bytes, row.stored, 0, row.encoded.size()), row.encoded);
+    }
+}
+
 TEST(EncodedShape, GivesAnyRangeOfTheEncodedOctets) {
     std::string const stored = "The quick brown fox jumps over the lazy dog, twice.";
     for (std::uint64_t line_length : {1u, 3u, 4u, 7u, 20u, 76u, 998u})

@@ -4,14 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <stdexcept>
 
-#include "mime/message.hpp"
 #include "store/cluster/breaking_proxy.hpp"
-#include "store/cluster/mail_store.hpp"
-#include "store/cluster/test_backend.hpp"
+#include "store/cluster/test_process.hpp"
 #include "store/cluster/wildduck_indexes.hpp"
-#include "store/conformance/mail_store_suite.hpp"
 
 namespace mallard::store::cluster {
 namespace {
@@ -27,25 +23,6 @@ std::string proxied(std::string const& url, std::uint16_t port, std::string cons
     return url.substr(0, colon + 1) + std::to_string(port) + url.substr(slash, question - slash) +
            "?directConnection=true" + options;
 }
-
-// A busy machine may answer later than a client waits that shall give up soon.
-std::unique_ptr<MongoClient> open_client(MongoConfig const& options) {
-    for (int tries = 0; tries < 50; ++tries)
-        if (auto client = MongoClient::open(options)) return std::move(*client);
-    throw std::runtime_error("the database of the tests cannot be reached");
-}
-
-// One process of ours: a client and a store of its own.
-struct Process {
-    Process(std::string const& url, RedisClient& redis, std::chrono::milliseconds retry_for)
-        : events(redis, {.worker_id = "test:" + random_hex(6)}),
-          mongo(open_client({.url = url, .retry_for = retry_for})),
-          store(*mongo, redis, events, &events, clock) {}
-    SystemClock clock;
-    ClusterEvents events;
-    std::unique_ptr<MongoClient> mongo;
-    ClusterMailStore store;
-};
 
 class Fault : public testing::Test {
 protected:
@@ -90,32 +67,6 @@ protected:
         }
         EXPECT_TRUE(store.snapshot(scene.to));
         return scene;
-    }
-
-    static Result<Appended> append(MailStore& store, MailboxId mailbox, std::string const& source) {
-        auto const tree = mime::parse(source);
-        NewMessage message{.source = source, .tree = &tree, .internal_date = 1'700'000'000'000};
-        message.record.envelope = "()";
-        message.thread_refs = {"one", "two"};
-        message.thread_subject = "subject";
-        return store.append(mailbox, std::move(message));
-    }
-
-    // What a mailbox holds, by the bytes: source -> rows.
-    static std::multimap<std::string, Row> contents(MailStore& store, MailboxId mailbox) {
-        std::multimap<std::string, Row> found;
-        auto const index = store.snapshot(mailbox);
-        EXPECT_TRUE(index) << index.error().message << ' ' << index.error().context;
-        if (!index) return found;
-        for (std::uint32_t n = 0; n < (*index)->size(); ++n) {
-            Row const& row = (*index)->row(n);
-            std::string bytes;
-            auto const reader = store.body(mailbox, row);
-            EXPECT_TRUE(reader) << reader.error().message << ' ' << reader.error().context;
-            if (reader) EXPECT_TRUE((*reader)->read(0, row.size, bytes));
-            found.emplace(std::move(bytes), row);
-        }
-        return found;
     }
 
     static void expect_same_rows(MailStore& one, MailStore& other, MailboxId mailbox) {
@@ -213,6 +164,22 @@ TEST_F(Fault, AppendIsWholeOrNotAtAll) {
             if (done) EXPECT_EQ(found.count(source), 1u);
             EXPECT_EQ(found.size() - found.count(source), 3u);
             for (auto const& [bytes, times] : scene.messages) EXPECT_EQ(found.count(bytes), 1u);
+        });
+}
+
+// The driver sends a write again under the number it had, and the server knows it and gives the answer that was lost.
+TEST_F(Fault, NobodyNoticesThatAnAnswerWasLost) {
+    if (!mongo_->features().retryable_writes) GTEST_SKIP() << mongo_->features().server << " knows no write again";
+    std::string source;
+    sweep_with(
+        Point::before_reply, false,
+        [&](ClusterMailStore& store, Scene& scene) {
+            source = conformance::with_attachment(100'000, ++next_, "new " + scene.user.hex());
+            return acknowledged(append(store, scene.from, source));
+        },
+        [&](ClusterMailStore& store, Scene& scene, bool done) {
+            EXPECT_TRUE(done);
+            EXPECT_EQ(contents(store, scene.from).count(source), 1u);
         });
 }
 

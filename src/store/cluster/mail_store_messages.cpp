@@ -28,18 +28,27 @@ Result<ClusterMailStore::Stored> ClusterMailStore::store_content(UserId user, Ne
     MimeTree tree = make_tree(message.source);
     stored.size = static_cast<std::int64_t>(tree.size);
     MALLARD_TRY(add_storage(user, stored.size, message.storage_max));
-    if (!tree.exact && tree.literals.size() > literal_bytes_max)  // counted like any body, by whoever copies it
-        tree.bodies.push_back({.id = "SOURCE",
-                               .digest = sha256(tree.literals),
-                               .text = {.raw = tree.literals, .bare = false, .size = tree.literals.size()},
-                               .content_type = "application/octet-stream",
-                               .transfer_encoding = "binary"});
     if (auto kept = attachments_.store(tree.bodies, stored.magic); !kept) {
         (void)add_storage(user, -stored.size);
         return std::unexpected(std::move(kept).error());
     }
+    keep_altered(tree, message.source);
+    for (auto const& body : tree.bodies) ++stored.digests[body.digest];
+    if (!tree.exact && tree.literals.size() > literal_bytes_max) {  // counted like any body, by whoever copies it
+        std::vector<StoredBody> literals(1);
+        literals[0] = {.id = "SOURCE",
+                       .digest = sha256(tree.literals),
+                       .text = {.raw = tree.literals, .bare = false, .size = tree.literals.size()},
+                       .content_type = "application/octet-stream",
+                       .transfer_encoding = "binary"};
+        if (auto kept = attachments_.store(literals, stored.magic); !kept) {
+            undo_content(stored, user);
+            return std::unexpected(std::move(kept).error());
+        }
+        ++stored.digests[literals[0].digest];
+        tree.bodies.push_back(std::move(literals[0]));
+    }
     for (auto const& body : tree.bodies) {
-        ++stored.digests[body.digest];
         if (body.content_digest.empty()) continue;
         for (auto& entry : tree.attachments)  // §10.2: on the message that stored it first
             if (auto* one = entry.as<Document>(); one && one->text("id") == body.id)
@@ -105,7 +114,7 @@ Result<Appended> ClusterMailStore::append_where(Document which, UserId user, std
         if (!spelling) return failed(spelling.error());
         flags = std::move(*spelling);
     }
-    std::shared_lock arriving(open_.arrivals(user));
+    auto arriving = open_.arrivals(user).begin();
     auto const before = bump(std::move(which), 1, 1);
     if (!before) return failed(before.error());
     MailboxInfo const info = mailbox_info(*before);

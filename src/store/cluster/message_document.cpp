@@ -71,7 +71,7 @@ void set_texts(Document& out, NewMessage const& message, mime::Summary const& su
         std::string_view const rest = text.substr(cut);
         if (!rest.empty()) out.set("textFooter", rest.substr(0, cut_utf16(rest, footer_chars_max)));
     }
-    out.set("intro", summary.intro);
+    if (!texts.text.empty() || !texts.html.empty()) out.set("intro", summary.intro);
     if (texts.html.empty()) return;
     Array html;
     std::size_t total = 0;

@@ -82,6 +82,7 @@ struct StoredBody {
     std::string content_type, transfer_encoding;
     std::uint64_t lines = 0;
     std::string content_digest;  // base64 SHA-256 of what is stored (fileContentHash)
+    bool altered = false;        // what is stored, by another writer, gives other bytes
 };
 
 // How the source is made: `literal_bytes` of text, or the body `attachment`; `bare_lf`: with LF for CRLF.
@@ -107,6 +108,8 @@ struct MimeTree {
 };
 
 MimeTree make_tree(std::string_view source, TreeLimits const& limits = {});
+// Takes the bytes of altered bodies from the source: from then on the tree is not exact, and its pieces have them.
+void keep_altered(MimeTree& tree, std::string_view source);
 
 // A message again from its mimeTree (§9.4), as segments, without the line end WildDuck adds: text, or a stored body.
 struct Segment {

@@ -299,7 +299,7 @@ Result<void> OpenMailboxes::load(OpenMailbox& box, Document const& mailbox) cons
     box.met.push_back({newest, clock_.now()});
     MALLARD_TRY(find_floor(box));
     // UIDs that the document counts and whose messages this process is writing: those are awaited.
-    std::unique_lock(arrivals(mailbox_info(mailbox).user)).unlock();
+    arrivals(mailbox_info(mailbox).user).wait_for_all();
     MALLARD_TRY(mongo_.find_each(Db::main, "messages", {{"mailbox", box.id}},
                                  {.projection = row_projection(), .sort = {{"uid", 1}}}, [&](Document message) {
                                      Row const row = row_of(message, empty);

@@ -102,9 +102,24 @@ public:
     // Into which mailbox a message of the user came last; nullopt: none in this process.
     std::optional<MailboxId> arrived_in(UserId user) const;
     void note_arrival(MailboxInfo const& info);
-    // Shared by who adds a message, from its UID to its document, and may not know the mailbox before. With it no box
-    // is waited for: who loads one waits for those that have begun.
-    std::shared_mutex& arrivals(UserId user) const { return arrivals_[std::hash<UserId>{}(user) % arrivals_.size()]; }
+    // Who adds a message, from its UID to its document, and may not know the mailbox before, is counted. Meanwhile no box
+    // may be waited for: who loads one waits for those that have begun, and not for those that come after them.
+    class Arrivals {
+    public:
+        std::shared_lock<std::shared_mutex> begin() {
+            std::lock_guard const turn(turn_);
+            return std::shared_lock(under_way_);
+        }
+        void wait_for_all() {
+            std::lock_guard const turn(turn_);  // else readers of under_way_ that overlap could keep us waiting for ever
+            std::lock_guard const none(under_way_);
+        }
+
+    private:
+        std::mutex turn_;
+        std::shared_mutex under_way_;
+    };
+    Arrivals& arrivals(UserId user) const { return arrivals_[std::hash<UserId>{}(user) % arrivals_.size()]; }
 
 private:
     Result<void> find_floor(OpenMailbox& box) const;
@@ -125,7 +140,7 @@ private:
     mutable std::mutex owners_mutex_;
     mutable std::unordered_map<MailboxId, UserId> owners_;
     std::unordered_map<UserId, MailboxId> arrived_in_;  // under owners_mutex_
-    mutable std::array<std::shared_mutex, 64> arrivals_;
+    mutable std::array<Arrivals, 64> arrivals_;
 };
 
 }  // namespace mallard::store::cluster

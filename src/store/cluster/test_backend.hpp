@@ -4,9 +4,11 @@
 
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/random.hpp"
+#include "store/bson_text.hpp"
 #include "store/cluster/documents.hpp"
 #include "store/cluster/events.hpp"
 #include "store/cluster/mongo_client.hpp"
@@ -54,6 +56,28 @@ private:
     std::string url_ = url_of_database(test_mongo_url(), "mallard_test_" + random_hex(6));
     std::unique_ptr<MongoClient> client_;
 };
+
+// A stage of the plan that reads a collection through; empty: there is none.
+inline std::string scan_in(bson::Value const& plan) {
+    if (auto const* document = plan.as<bson::Document>()) {
+        if (document->text("stage") == "COLLSCAN") return bson::to_text(*document);
+        for (auto const& field : document->fields())
+            if (auto found = scan_in(field.value); !found.empty()) return found;
+    }
+    if (auto const* array = plan.as<bson::Array>())
+        for (auto const& one : *array)
+            if (auto found = scan_in(one); !found.empty()) return found;
+    return {};
+}
+
+// The same of the plan that the server says it would follow; none from a server that does not tell.
+inline std::optional<std::string> explained_scan(MongoClient& mongo, Db db, bson::Document const& find) {
+    auto const plan = mongo.command(db, {{"explain", find}, {"verbosity", "queryPlanner"}});
+    auto const* winner = plan ? plan->find_path("queryPlanner.winningPlan") : nullptr;
+    auto const* stages = winner ? winner->as<bson::Document>() : nullptr;
+    if (!stages || stages->text("stage").empty()) return std::nullopt;
+    return scan_in(*winner);
+}
 
 // Redis reads its own clock, tests have one of theirs: what has a time to live grows older by what the test's clock
 // moved.

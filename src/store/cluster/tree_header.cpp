@@ -79,7 +79,6 @@ bson::Document parse_parameters(std::string_view text) {
         auto const equals = part.find('=');
         std::string key = to_lower(trim(part.substr(0, equals)));
         std::erase(key, '\0');  // a key of BSON ends there
-        if (equals == std::string_view::npos && key.empty()) continue;
         // Not every version of MongoDB takes such keys; a letter must not be refused for them.
         if (key.starts_with('$') || key.contains('.')) continue;
         has_params = true;
@@ -145,7 +144,8 @@ bson::Value value_of(Values const& field) {
         return list;
     }
     std::string last = collapse_folding(field.values.back());
-    if (field.key == "content-type" || field.key == "content-disposition") return parse_parameters(last);
+    bool const structured = field.key == "content-type" || field.key == "content-disposition";
+    if (structured && !last.empty()) return parse_parameters(last);
     if (field.values.size() == 1 || std::ranges::find(single_fields, field.key) != single_fields.end()) return last;
     bson::Array list;
     for (std::size_t i = 0; i + 1 < field.values.size(); ++i) list.emplace_back(field.values[i]);
@@ -192,7 +192,10 @@ bson::Document parse_tree_header(std::vector<std::string> const& header) {
     for (auto& field : found) {
         std::ranges::reverse(field.values);  // they were met from the last
         bson::Value value = value_of(field);
-        if (auto const* list = value.as<bson::Array>(); list && list->empty()) continue;
+        auto const* list = value.as<bson::Array>();
+        if (list && list->empty() && !field.values.back().empty()) continue;
+        if (list && list->empty()) value = "";
+        if (field.key == "content-type" && !value.as<bson::Document>()) continue;  // an empty one says nothing
         parsed.set(field.key, std::move(value));
     }
     if (!parsed.find("content-type")) parsed.set("content-type", parse_parameters("text/plain"));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "base/digest.hpp"
 #include "base/encoding.hpp"
@@ -91,16 +92,16 @@ public:
         }
         if (node.size > 0) move(node, related);
         if (!node.message) return;
-        if (node.message->is_multipart)
-            walk(*node.message, related);
-        else
-            keep(*node.message);
+        if (!node.message->is_multipart) return keep(*node.message);
+        // Of an embedded message's root WildDuck does not ask whether it is multipart/related.
+        for (auto& child : node.message->children) walk(*child, related);
     }
 
 private:
     void move(TreeNode& node, bool related) {
         Kind kind = kind_of(node);
-        if (kind.is_text && node.size <= limits_.inline_bytes_max && kept_ + node.size <= limits_.tree_text_bytes_max) {
+        bool const stays = kind.is_text || kind.content_type.starts_with("multipart/");  // one without a boundary
+        if (stays && node.size <= limits_.inline_bytes_max && kept_ + node.size <= limits_.tree_text_bytes_max) {
             kept_ += node.size;
             node.body = node.text.whole();
             return;
@@ -111,7 +112,7 @@ private:
         body.text.for_each([&](std::string_view piece) { digest.update(piece); });
         body.digest = digest.finish();
         body.lines = node.lines;
-        if (!kind.is_text) {
+        if (!stays) {
             tree_.attachments.push_back(entry_of(node, kind, body.digest, related));
             tree_.has_attachments = tree_.has_attachments || !related;
         }
@@ -159,11 +160,15 @@ void walk_rebuild(TreeNode const& node, Emit& emitter, Pend const& pend, Moved c
 
 class PieceFinder {
 public:
-    PieceFinder(MimeTree& tree, std::string_view source) : tree_(tree), source_(source) {}
+    PieceFinder(MimeTree& tree, std::string_view source) : tree_(tree), source_(source) {
+        for (auto const& body : tree.bodies)
+            if (body.altered) altered_.insert(body.id);
+    }
 
     void walk(TreeNode const& node) {
         for (auto const& child : node.children) walk(*child);
         if (node.attachment_id.empty() || !node.has_range || node.size < bytes_min) return;
+        if (altered_.contains(node.attachment_id)) return;
         std::string_view const slice = source_.substr(node.begin, node.end - node.begin);
         // All of its line ends alike: as stored, or each without its CR.
         bool const bare = node.text.bare;
@@ -185,8 +190,15 @@ private:
 
     MimeTree& tree_;
     std::string_view source_;
+    std::set<std::string_view> altered_;  // by id
     std::size_t at_ = 0;
 };
+
+void cut(MimeTree& tree, std::string_view source) {
+    PieceFinder finder(tree, source);
+    finder.walk(*tree.root);
+    finder.literal(source.size());
+}
 
 }  // namespace
 
@@ -224,10 +236,15 @@ void find_pieces(MimeTree& tree, std::string_view source) {
                 node.text.for_each(compare);
         });
     tree.exact = same && at == source.size();
-    if (tree.exact) return;
-    PieceFinder finder(tree, source);
-    finder.walk(*tree.root);
-    finder.literal(source.size());
+    if (!tree.exact) cut(tree, source);
+}
+
+void keep_altered(MimeTree& tree, std::string_view source) {
+    if (std::ranges::none_of(tree.bodies, &StoredBody::altered)) return;
+    tree.exact = false;
+    tree.pieces.clear();
+    tree.literals.clear();
+    cut(tree, source);
 }
 
 }  // namespace mallard::store::cluster

@@ -229,6 +229,54 @@ TEST_F(WildDuckDocuments, ReadsAttachmentsInEveryForm) {  // §10.3, §17.5
     }
 }
 
+// A message of ours shares the file: what decoding lost of the body is kept with the message.
+TEST_F(WildDuckDocuments, ShareAFileThatLostBytesWithoutLosingThem) {  // §10.3
+    std::string const line(76, 'A');
+    std::string lines;
+    for (int i = 0; i < 30; ++i) lines += line + "\r\n";
+    std::string many;
+    for (int i = 0; i < 5'000; ++i) many += line + "\r\n";
+    struct {
+        std::string body;
+        std::size_t stored;  // octets that decoding gives
+        bool shared_whole;
+    } const rows[] = {
+        {lines + "QUJDRA==\r\n\r\n", 30 * 57 + 4, true},  // line ends at the end are known by their number
+        {lines + "QUJDRB==", 30 * 57 + 4, false},           // bits are left over
+        {lines + "QUJD\r\nQUJD", 30 * 57 + 6, false},
+        {many + "QUJDRB==", 5'000 * 57 + 4, false},  // too much to keep it in the message's document
+    };
+    int number = 0;
+    for (auto const& row : rows) {
+        std::string const marked = "BODY" + std::to_string(number++) + row.body.substr(5);  // each another file
+        std::string decoded;
+        StoredBytes(true).take(marked, decoded);
+        ASSERT_EQ(decoded.size(), row.stored);
+        insert_file(Binary{sha256(marked)}, decoded,
+                    {{"m", 0},
+                     {"c", 0},
+                     {"cu", Date{received}},
+                     {"esize", bson::number(static_cast<std::int64_t>(marked.size()))},
+                     {"transferEncoding", "base64"},
+                     {"decoded", true},
+                     {"lineLen", 76}});
+        std::string const source = "Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: image/png\r\n"
+                                   "Content-Transfer-Encoding: base64\r\n\r\n" +
+                                   marked + "\r\n--B--\r\n";
+        auto const tree = mime::parse(source);
+        NewMessage message{.source = source, .tree = &tree, .internal_date = received};
+        message.record.envelope = "()";
+        message.thread_refs = {"ref"};
+        auto const appended = store->append(box, std::move(message));
+        ASSERT_TRUE(appended) << appended.error().context;
+        EXPECT_EQ(body(appended->uid), source) << number;
+        auto const stored = mongo().find_one(Db::main, "messages", {{"uid", bson::number(appended->uid)}});
+        ASSERT_TRUE(stored && *stored);
+        EXPECT_EQ((*stored)->find("mallardSource") == nullptr, row.shared_whole) << number;
+    }
+    EXPECT_EQ(*mongo().count(Db::gridfs, "attachments.files", {{"metadata.c", 1}}), 5);  // and the literal of the last
+}
+
 TEST_F(WildDuckDocuments, SaysWhichAttachmentIsDamaged) {
     std::string const digest(32, 'd');
     insert_file(Binary{digest}, std::string(20, 'x'), Document{}, 8);

@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Mallard and WildDuck at work on the same data: what either writes the other reads, and neither disturbs the other.
+
+Skipped where WildDuck or its database cannot be had."""
+
+import imaplib
+import pathlib
+import random
+import re
+import statistics
+import sys
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / folder) for folder in ("support", "cluster", "clients", "model", "mongo")]
+import documents  # noqa: E402
+import random_message  # noqa: E402
+import servers  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from common import PASSWORD, message  # noqa: E402
+from imap_session import ImapSession, parse_fetch  # noqa: E402
+from mallard_server import ApiError  # noqa: E402
+from wildduck_server import WildDuck, wildduck  # noqa: E402
+from wire import Lmtp, Pop3  # noqa: E402
+
+SEED = 7
+RANDOM_MESSAGES = 60
+DATE = '"20-Nov-2026 10:00:00 +0000"'
+NEWS_SECONDS_MAX = 15
+ROUNDS = 5
+
+
+def with_crlf(text):
+    """As imaplib sends it."""
+    return imaplib.MapCRLF.sub(b"\r\n", text)
+
+
+def sources():
+    """[(name, message)]: the corpus, then random ones."""
+    rng = random.Random(SEED)
+    corpus = sorted((HERE.parent / "corpus").rglob("*.eml"))
+    return [(file.name, with_crlf(file.read_bytes())) for file in corpus] + \
+        [(f"random {number}", with_crlf(random_message.message(rng, number, False))) for number in range(RANDOM_MESSAGES)]
+
+
+def log_in(server, user, password=PASSWORD):
+    session = imaplib.IMAP4("127.0.0.1", server.imap_port)
+    session.login(user, password)
+    return session
+
+
+def bodies(server, user):
+    """{UID: (RFC822.SIZE, body)} of the INBOX."""
+    with log_in(server, user) as session:
+        assert session.select("INBOX", readonly=True)[0] == "OK"
+        parts = session.fetch("1:*", "(UID RFC822.SIZE BODY.PEEK[])")[1]
+    found = {}
+    for part in parts:
+        if isinstance(part, tuple):
+            head = part[0]
+            found[int(re.search(rb"UID (\d+)", head)[1])] = (int(re.search(rb"RFC822.SIZE (\d+)", head)[1]), part[1])
+    return found
+
+
+def flags(server, user, mailbox="INBOX"):
+    """{UID: flags}, as one who comes now sees them."""
+    with log_in(server, user) as session:
+        assert session.select(mailbox, readonly=True)[0] == "OK"
+        lines = session.uid("FETCH", "1:*", "(FLAGS)")[1]
+    return {int(re.search(rb"UID (\d+)", line)[1]): set(re.search(rb"FLAGS \(([^)]*)\)", line)[1].decode().split())
+            for line in lines if line}
+
+
+class BesideWildDuck(unittest.TestCase):
+    maxDiff = 4000
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(nodes=1, kind="secantusdb").__enter__()
+        cls.mallard = cls.cluster.nodes[0]
+        try:
+            cls.wildduck = WildDuck(cls.cluster.mongo.url(), cls.cluster.redis.url()).__enter__()
+        except BaseException:
+            cls.cluster.close()
+            raise
+        cls.both = {"WildDuck": cls.wildduck, "Mallard": cls.mallard}
+        cls.database = documents.database(cls.cluster.mongo.url())
+        cls.sources = sources()
+        cls.users = {}
+        for name, server in cls.both.items():  # WildDuck first: Mallard meets its stored bodies
+            user = f"{name.lower()}.corpus"
+            cls.users[name] = cls.add_user(server, user)
+            with log_in(server, user) as session:
+                for what, source in cls.sources:
+                    kind, text = session.append("INBOX", r"(\Seen)" if len(source) % 2 else "", DATE, source)
+                    assert kind == "OK", f"{name}: {what}: {text}"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.wildduck.__exit__()
+        cls.cluster.close()
+
+    @classmethod
+    def add_user(cls, server, name):
+        return server.api("POST", "/users", {"username": name, "password": PASSWORD, "address": f"{name}@example.com"})["id"]
+
+    def until(self, seen, what):
+        end = time.monotonic() + NEWS_SECONDS_MAX
+        while not (found := seen()):
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.05)
+        return found
+
+    # -- accounts --------------------------------------------------------------------------------------------------
+
+    def test_an_account_of_either_logs_in_at_both(self):
+        for number, (name, maker) in enumerate(self.both.items()):
+            user = f"account{number}"
+            with self.subTest(made_by=name):
+                identity = self.add_user(maker, user)
+                for server in self.both.values():
+                    log_in(server, user).logout()
+                    log_in(server, f"{user}@example.com").logout()
+                    Pop3(server.pop3_port, user, PASSWORD).close()
+                    reply = server.api("POST", "/authenticate", {"username": user, "password": PASSWORD, "scope": "imap"})
+                    self.assertEqual(reply["id"], identity)
+                maker.api("PUT", f"/users/{identity}", {"password": "another secret"})
+                for server in self.both.values():
+                    log_in(server, user, "another secret").logout()
+                    with self.assertRaises(imaplib.IMAP4.error):
+                        log_in(server, user)
+
+    def test_an_account_deleted_at_either_is_gone_at_both(self):
+        for number, (name, remover) in enumerate(self.both.items()):
+            user = f"deleted{number}"
+            identity = self.add_user(self.wildduck, user)
+            for server in self.both.values():
+                log_in(server, user).logout()
+            remover.api("DELETE", f"/users/{identity}")
+            for server in self.both.values():
+                with self.subTest(deleted_by=name), self.assertRaises(imaplib.IMAP4.error):
+                    log_in(server, user)
+
+    def test_entities_are_the_same_by_rest(self):
+        user = self.users["WildDuck"]
+        paths = ["/users", "/users?query=corpus", "/users?tags=none", f"/users/{user}", f"/users/{self.users['Mallard']}",
+                 "/users/resolve/wildduck.corpus", "/addresses", "/addresses/resolve/mallard.corpus@example.com",
+                 f"/users/{user}/addresses", f"/users/{user}/mailboxes", f"/users/{user}/mailboxes?counters=true",
+                 "/users/ffffffffffffffffffffffff", "/users/nonsense", f"/users/{user}/authlog", "/domainaliases"]
+        for path in paths:
+            replies = []
+            for server in self.both.values():
+                try:
+                    replies.append(server.api("GET", path))
+                except ApiError as error:
+                    replies.append((error.status, error.body))
+            with self.subTest(path):
+                self.assertEqual(*replies)
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    def test_documents_of_messages_are_wildducks(self):
+        made = {name: documents.of_user(self.database, user) for name, user in self.users.items()}
+        self.assertEqual(*[len(found) for found in made.values()])
+        wrong = []
+        for (what, _), theirs, ours in zip(self.sources, *made.values(), strict=True):
+            wrong += [f"{what}: {difference}" for difference in documents.differences(theirs, ours)]
+        self.assertEqual(wrong, [], "\n".join(wrong))
+
+    def test_wildduck_gives_messages_of_both_alike(self):
+        theirs, ours = (bodies(self.wildduck, f"{name.lower()}.corpus") for name in self.both)
+        for (what, _), uid in zip(self.sources, sorted(theirs), strict=True):
+            with self.subTest(what):
+                self.assertEqual(theirs[uid], ours[uid])
+
+    def test_mallard_gives_its_own_messages_byte_for_byte(self):
+        """Also where WildDuck had stored the same bodies before, and lost some of their bytes."""
+        found = bodies(self.mallard, "mallard.corpus")
+        for (what, source), uid in zip(self.sources, sorted(found), strict=True):
+            with self.subTest(what):
+                self.assertEqual(found[uid], (len(source), source))
+
+    def test_mallard_gives_wildducks_messages_as_they_came_or_as_wildduck_does(self):
+        theirs, ours = (bodies(server, "wildduck.corpus") for server in self.both.values())
+        restored = 0
+        for (what, source), uid in zip(self.sources, sorted(theirs), strict=True):
+            if theirs[uid] == ours[uid]:
+                continue
+            with self.subTest(what):
+                # WildDuck loses line ends behind a stored body, and makes up for the length at the end.
+                restored += 1
+                self.assertEqual(ours[uid][1].replace(b"\r\n", b""), theirs[uid][1].rstrip(b" ").replace(b"\r\n", b""))
+        print(f"{restored} of {len(theirs)} have line ends that WildDuck moves or loses", end=" ... ")
+
+    def test_what_changes_at_either_is_seen_at_both(self):
+        for number, (name, changer) in enumerate(self.both.items()):
+            user = f"change{number}"
+            self.add_user(changer, user)
+            lmtp = Lmtp(changer.lmtp_port)
+            for count in range(4):
+                lmtp.deliver("s@example.com", [f"{user}@example.com"], message(f"number {count}"))
+            lmtp.close()
+            with self.subTest(changed_by=name), log_in(changer, user) as session:
+                session.select("INBOX")
+                session.create("Kept")
+                for number in "12":  # one by one: of several WildDuck changes the first only, on this database
+                    session.store(number, "+FLAGS", r"(\Flagged $Label)")
+                session.uid("MOVE", "3", "Kept")
+                session.store("3", "+FLAGS", r"(\Deleted)")
+                session.expunge()
+                for watcher, server in self.both.items():
+                    self.until(lambda: flags(server, user) == {1: {"\\Flagged", "$Label"}, 2: {"\\Flagged", "$Label"}},
+                               f"{watcher}: {flags(server, user)}")
+                    self.until(lambda: flags(server, user, "Kept") == {1: set()}, f"{flags(server, user, 'Kept')}")
+
+    def test_an_open_mailbox_follows_the_other_server(self):
+        self.add_user(self.wildduck, "open")
+        sessions = {name: ImapSession(server.imap_port, "open", PASSWORD) for name, server in self.both.items()}
+        for session in sessions.values():
+            session.command("SELECT INBOX")
+        seen = {name: {} for name in self.both}
+
+        def look(name):
+            sessions[name].command("NOOP")
+            for response in sessions[name].command("UID FETCH 1:* (UID FLAGS)")[2]:
+                if fetched := parse_fetch(response):
+                    seen[name][fetched[1]["UID"]] = fetched[1]["FLAGS"]
+            return seen[name]
+        for uid, (name, server) in enumerate(self.both.items(), 1):
+            lmtp = Lmtp(server.lmtp_port)
+            lmtp.deliver("s@example.com", ["open@example.com"], message(name))
+            lmtp.close()
+            for watcher in self.both:
+                self.until(lambda: uid in look(watcher), f"{watcher} does not see what {name} delivered")
+            sessions[name].command(f"UID STORE {uid} +FLAGS (\\Answered)")
+            for watcher in self.both:
+                self.until(lambda: "\\Answered" in look(watcher)[uid], f"{watcher} does not see what {name} flagged")
+        for session in sessions.values():
+            session.close()
+
+    def test_idle_wakes_for_the_other_server(self):
+        self.add_user(self.mallard, "idle")
+        names = list(self.both)
+        for watcher, deliverer in (names, names[::-1]):
+            session = ImapSession(self.both[watcher].imap_port, "idle", PASSWORD)
+            session.socket.settimeout(NEWS_SECONDS_MAX)
+            session.command("SELECT INBOX")
+            session.send("IDLE")
+            session.read_response()
+            lmtp, took = Lmtp(self.both[deliverer].lmtp_port), []
+            for count in range(ROUNDS):
+                lmtp.deliver("s@example.com", ["idle@example.com"], message(f"{deliverer} {count}", **{"Message-ID": f"<{deliverer}.{count}@x>"}))
+                done = time.monotonic()
+                while b"EXISTS" not in session.read_response():
+                    pass
+                took.append(time.monotonic() - done)
+            lmtp.close()
+            session.close()
+            print(f"{deliverer} delivers, {watcher} wakes after {1000 * statistics.median(took):.0f} ms (median)", end=" ... ")
+
+    def test_the_check_finds_nothing(self):
+        self.assertEqual(self.mallard.check(), [])
+
+
+if __name__ == "__main__":
+    try:
+        wildduck()
+        servers.secantusdb()
+    except servers.Missing as why:
+        print(f"skipped: {why}")
+        sys.exit(77)
+    unittest.main(verbosity=2, warnings="ignore")
