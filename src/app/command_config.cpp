@@ -23,10 +23,12 @@ Result<config::Settings> load_settings(CommonOptions const& options) {
 }
 
 int command_config_check(CommonOptions const& options) {
-    if (auto const settings = load_settings(options); !settings) {
+    auto const settings = load_settings(options);
+    if (!settings) {
         fmt::print(stderr, "{}\n", settings.error().message);
         return 1;
     }
+    for (auto const& notice : settings->notices()) fmt::print("{}\n", notice.text());
     fmt::print("{} is in order\n", options.config_file.empty() ? "the configuration" : options.config_file);
     return 0;
 }

@@ -31,6 +31,16 @@ sigset_t block_signals() {
     return set;
 }
 
+// In one line: a whole configuration of WildDuck's has dozens of them.
+void warn_of_notices(config::Settings const& settings) {
+    std::string names;
+    for (auto const& notice : settings.notices())
+        names.append(names.empty() ? "" : ", ").append(notice.what, 0, notice.what.find(' '));
+    if (!names.empty())
+        log(LogLevel::warning, {"app"}, "these options have no effect, `mallard config check` says why",
+            {{"options", names}});
+}
+
 void reload(Server& server, CommonOptions const& options) {
     auto const settings = load_settings(options);
     auto const done = settings ? server.reload(*settings) : Result<void>(std::unexpected(settings.error()));
@@ -66,6 +76,7 @@ int serve(CommonOptions const& options, char const* program) {
     auto const settings = load_settings(options);
     if (!settings) return report(settings.error());
     if (auto const started = log_start(log_config(*settings)); !started) return report(started.error());
+    warn_of_notices(*settings);
     raise_descriptor_limit();
     if (config::processes(*settings, processors()).size() > 1) return serve_processes(options, program, *settings);
     sigset_t const signals = block_signals();

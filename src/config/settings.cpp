@@ -149,6 +149,14 @@ Mistakes Settings::read_environment(std::vector<std::pair<std::string, std::stri
     return mistakes;
 }
 
+Mistakes Settings::notices() const {
+    Mistakes all = notices_;
+    for (std::string_view const key : {"dbs.mongo", "dbs.redis"})
+        if (text("store") == "embedded" && origin(key) != "default")
+            all.push_back({origin(key), fmt::format("{} has no effect: store is \"embedded\", not \"mongodb\"", key)});
+    return all;
+}
+
 Mistakes Settings::contradictions() const {
     Mistakes mistakes;
     if (text("tls.cert").empty() != text("tls.key").empty()) {

@@ -2,7 +2,7 @@
 // Settings: a value for every option, and where it came from. Later sources win: defaults, file, environment, --set.
 //
 // - Reading never stops at the first mistake: all of them are reported, each with its place and what to do.
-// - An unknown name is a mistake.
+// - An unknown name is a mistake. One of WildDuck's that has no effect is a notice.
 // Not thread-safe while being read; immutable afterwards.
 
 #include <cstdint>
@@ -40,14 +40,17 @@ public:
     std::string const& origin(std::string_view key) const;  // "default", "mallard.toml:3", ...
 
     // TOML 1.0. A syntax error ends reading; everything else is collected.
-    Mistakes read_toml(std::string_view toml, std::string const& file_name);
-    Mistakes read_file(std::string const& path);
+    Mistakes read_toml(std::string_view toml, std::string const& file_name) { return read_toml(toml, file_name, ""); }
+    // The same of a file, and of those that it includes (include.hpp).
+    Mistakes read_file(std::string const& path) { return read_file(path, "", 0); }
     // Names that start with MALLARD_, except MALLARD_TEST_…, which are the tests' own.
     Mistakes read_environment(std::vector<std::pair<std::string, std::string>> const& variables);
     Mistakes set(std::string_view assignment, std::string const& where);  // key=value
 
     // What contradicts itself though each value is right.
     Mistakes contradictions() const;
+    // What was set and has no effect, in the order of reading.
+    Mistakes notices() const;
 
 private:
     struct Entry {
@@ -56,10 +59,14 @@ private:
         std::string origin;
     };
     Entry const& entry(std::string_view key) const;
+    Mistakes read_toml(std::string_view toml, std::string const& file_name, std::string const& section);
+    Mistakes read_file(std::string const& path, std::string const& section, unsigned depth);
+    Mistakes read_included(std::string_view toml, std::string const& path, std::string const& section, unsigned depth);
     Mistakes assign_text(Option const& option, std::string_view text, std::string const& where);
     Mistakes assign(Option const& option, Value value, std::string const& where);
 
     std::map<std::string, Entry, std::less<>> entries_;
+    Mistakes notices_;
 };
 
 std::vector<std::pair<std::string, std::string>> environment();  // of this process

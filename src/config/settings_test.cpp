@@ -1,11 +1,16 @@
 #include "config/settings.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <set>
+
+#include "config/wildduck_options.hpp"
 
 namespace mallard::config {
 namespace {
@@ -22,6 +27,7 @@ TEST(Options, HaveUniqueKeysKnownSectionsAndADescription) {
         auto const dot = option.key.find('.');
         EXPECT_TRUE(known.contains(dot == std::string_view::npos ? "" : option.key.substr(0, dot))) << option.key;
         EXPECT_FALSE(option.doc.empty()) << option.key;
+        EXPECT_EQ(find_wildduck_option(option.key), nullptr) << option.key;
     }
 }
 
@@ -142,6 +148,94 @@ TEST(Settings, RefuseBadAssignmentsAndVariables) {
     EXPECT_EQ(first(settings.read_environment({{"MALLARD_IMAP_PROT", "7"}})),
               "MALLARD_IMAP_PROT: names no option; did you mean MALLARD_IMAP_PORT?");
     EXPECT_EQ(settings.integer("imap.port"), 9993);
+}
+
+std::string whats(Mistakes const& mistakes) {
+    std::string out;
+    for (auto const& mistake : mistakes) out += mistake.text() + "\n";
+    return out;
+}
+
+TEST(Settings, TakeWhatWildDuckHasAndSayWhatHasNoEffect) {
+    Settings settings;
+    EXPECT_EQ(whats(settings.read_toml("ident = 'x'\n[imap]\nport = 5\nretention = 30\n[imap.tls]\nkey = '/k'\n"
+                                       "[dkim]\n# nothing\n[elasticsearch.indexer]\nenabled = false\n"
+                                       "[log.gelf]\nhostname = false\n",
+                                       "f")),
+              "");
+    EXPECT_EQ(settings.integer("imap.port"), 5);
+    EXPECT_EQ(settings.text("log.gelf.hostname"), "");
+    EXPECT_EQ(whats(settings.notices()),
+              "f:9: elasticsearch has no effect: Mallard does not have this yet\n"
+              "f:1: ident has no effect: processes are called mallard\n"
+              "f:4: imap.retention has no effect: Junk and Trash keep messages for 30 days, as WildDuck's do\n"
+              "f:5: imap.tls has no effect: all services use tls.cert and tls.key\n");
+    EXPECT_EQ(first(settings.read_toml("[imap]\nretentoin = 1\n", "f")), "f:2: there is no option \"imap.retentoin\"");
+    EXPECT_EQ(first(settings.read_toml("imap.host = false\n", "f")),
+              "f:1: imap.host must be a text, not true or false");
+}
+
+TEST(Settings, TakeATableThatSaysWhereRedisIs) {
+    Settings settings;
+    ASSERT_EQ(whats(settings.read_toml(
+                  "[dbs.redis]\nhost = 'a\"b'\nport = 1\ndb = 3\n[[dbs.redis.sentinels]]\nhost = 's'\n", "f")),
+              "");
+    std::string json = settings.text("dbs.redis");
+    std::erase_if(json, [](char c) { return c == ' ' || c == '\n'; });
+    EXPECT_EQ(json, R"({"db":3,"host":"a\"b","port":1,"sentinels":[{"host":"s"}]})");
+}
+
+class IncludedFiles : public testing::Test {
+protected:
+    void SetUp() override { std::filesystem::create_directories(folder / "more"); }
+    void TearDown() override { std::filesystem::remove_all(folder); }
+    std::string put(std::string const& name, std::string_view text) {
+        std::ofstream(folder / name) << text;
+        return (folder / name).string();
+    }
+    std::filesystem::path const folder =
+        std::filesystem::temp_directory_path() / ("mallard-include-" + std::to_string(getpid()));
+};
+
+TEST_F(IncludedFiles, StandForTheirOptionsWhereTheyAreNamed) {
+    ::setenv("MALLARD_TEST_FOLDER", "more", 1);
+    put("dbs.toml", "mongo = 'mongodb://m/w'\n[redis]\nhost = 'r'\n");
+    put("more/a.toml", "[imap]\nport = 1\n");
+    put("more/b.toml", "imap.port = 2\n[pop3]\n  #@include \"../pop3.toml\"\n");
+    put("pop3.toml", "port = 3\n");
+    auto const path = put("all.toml",
+                          "imap.port = 9\n# @include \"{MALLARD_TEST_FOLDER}/*.toml\"\n[dbs]\n"
+                          "# @include \"dbs.toml\"\n[plugins]\n# @include \"nowhere.toml\"\n");
+    Settings settings;
+    EXPECT_EQ(whats(settings.read_file(path)), "");
+    EXPECT_EQ(whats(settings.notices()), (folder / "dbs.toml").string() +
+                                             ":1: dbs.mongo has no effect: store is \"embedded\", not \"mongodb\"\n" +
+                                             (folder / "dbs.toml").string() +
+                                             ":2: dbs.redis has no effect: store is \"embedded\", not \"mongodb\"\n");
+    ASSERT_TRUE(settings.set("store=mongodb", "--set").empty());
+    EXPECT_EQ(whats(settings.notices()), "");
+    EXPECT_EQ(settings.integer("imap.port"), 2);
+    EXPECT_EQ(settings.integer("pop3.port"), 3);
+    EXPECT_EQ(settings.text("dbs.mongo"), "mongodb://m/w");
+    EXPECT_TRUE(settings.text("dbs.redis").contains("\"r\""));
+    EXPECT_EQ(settings.origin("pop3.port"), (folder / "more/../pop3.toml").string() + ":1");
+}
+
+TEST_F(IncludedFiles, AreMistakesWhereTheyCannotBeRead) {
+    auto const lacks = put("a.toml", "\n# @include \"none.toml\"\n# @include \"{MALLARD_TEST_NOTHING}/x.toml\"\n");
+    EXPECT_EQ(whats(Settings().read_file(lacks)),
+              lacks + ":2: the included file " + (folder / "none.toml").string() + " cannot be found\n" + lacks +
+                  ":3: the environment has no MALLARD_TEST_NOTHING, which an included path names\n");
+    auto const itself = put("b.toml", "# @include \"b.toml\"\n");
+    EXPECT_EQ(first(Settings().read_file(itself)), itself + ":1: files include each other more than 10 deep");
+    put("c.json", "{}");
+    auto const json = put("c.toml", "# @include \"c.json\"\n");
+    EXPECT_EQ(first(Settings().read_file(json)),
+              json + ":1: " + (folder / "c.json").string() + " is not TOML: write its options as TOML");
+    auto const bad = put("d.toml", "[imap]\n# @include \"e.toml\"\n");
+    put("e.toml", "prot = 1\n");
+    EXPECT_EQ(first(Settings().read_file(bad)),
+              (folder / "e.toml").string() + ":1: there is no option \"imap.prot\"; did you mean \"imap.port\"?");
 }
 
 TEST(Settings, FindContradictions) {

@@ -1,6 +1,5 @@
 // The only place that sees toml++.
 #define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
 #include <fmt/format.h>
 
 // toml++ 3.3 has promises to the compiler that some input breaks: it asserts that a section's name begins well ("[;]"),
@@ -20,14 +19,18 @@
 
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
+#include "config/include.hpp"
 #include "config/settings.hpp"
+#include "config/wildduck_options.hpp"
 
 namespace mallard::config {
 
 namespace {
 
 constexpr std::size_t file_bytes_max = 1024 * 1024;
+constexpr unsigned depth_max = 10;  // of included files
 
 std::string place(std::string const& file, toml::node const& node) {
     return fmt::format("{}:{}", file, node.source().begin.line);
@@ -56,6 +59,12 @@ std::string_view kind_of(toml::node const& node) {
     return "nothing";
 }
 
+std::string as_json(toml::table const& table) {
+    std::ostringstream out;
+    out << toml::json_formatter(table, toml::format_flags::quote_dates_and_times);
+    return out.str();
+}
+
 std::optional<Value> value_of(Option const& option, toml::node const& node) {
     switch (option.type) {
         case Type::boolean:
@@ -67,6 +76,10 @@ std::optional<Value> value_of(Option const& option, toml::node const& node) {
             return std::nullopt;
         case Type::text:
             if (auto const* v = node.as_string()) return Value(v->get());
+            // WildDuck's "none", and its table that says where Redis is.
+            if (auto const* v = node.as_boolean(); v && !v->get() && option.fallback.empty())
+                return Value(std::string());
+            if (auto const* table = node.as_table(); table && option.key == "dbs.redis") return Value(as_json(*table));
             return std::nullopt;
         case Type::text_list: break;
     }
@@ -96,7 +109,7 @@ void walk(toml::table const& table, std::string const& prefix, Leaf const& leaf)
 
 }  // namespace
 
-Mistakes Settings::read_toml(std::string_view toml_text, std::string const& file_name) {
+Mistakes Settings::read_toml(std::string_view toml_text, std::string const& file_name, std::string const& section) {
     if (toml_text.size() > file_bytes_max) return {{file_name, "is larger than 1 MiB: this is no configuration"}};
     auto const parsed = toml::parse(toml_text);
     if (!parsed) {
@@ -105,10 +118,15 @@ Mistakes Settings::read_toml(std::string_view toml_text, std::string const& file
     }
     Mistakes mistakes;
     auto const report = [&](Mistakes found) { mistakes.insert(mistakes.end(), found.begin(), found.end()); };
-    walk(parsed.table(), "", [&](std::string const& path, toml::node const& node) {
+    walk(parsed.table(), section, [&](std::string const& path, toml::node const& node) {
         std::string const where = place(file_name, node);
         Option const* const option = find_option(path);
         if (option == nullptr) {
+            if (auto const* wildducks = find_wildduck_option(path)) {
+                if (auto const* empty = node.as_table(); empty && empty->empty()) return;
+                notices_.push_back({where, fmt::format("{} has no effect: {}", path, wildducks->instead)});
+                return;
+            }
             if (is_section(path)) return report({{where, fmt::format("\"{}\" is a section, not a value", path)}});
             std::string const near = nearest_key(path);
             return report({{where, fmt::format("there is no option \"{}\"{}", path,
@@ -122,12 +140,35 @@ Mistakes Settings::read_toml(std::string_view toml_text, std::string const& file
     return mistakes;
 }
 
-Mistakes Settings::read_file(std::string const& path) {
+Mistakes Settings::read_file(std::string const& path, std::string const& section, unsigned depth) {
     std::ifstream file(path, std::ios::binary);
     if (!file) return {{path, "cannot be read: check the name given to --config, and its permissions"}};
     std::string const text{std::istreambuf_iterator<char>(file), {}};
     if (file.bad()) return {{path, "cannot be read: is it a file?"}};
-    return read_toml(text, path);
+    auto mistakes = read_toml(text, path, section);
+    auto const more = read_included(text, path, section, depth);
+    mistakes.insert(mistakes.end(), more.begin(), more.end());
+    return mistakes;
+}
+
+Mistakes Settings::read_included(std::string_view toml, std::string const& path, std::string const& section,
+                                 unsigned depth) {
+    Mistakes mistakes;
+    for (auto const& include : includes_of(toml)) {
+        std::string const where = fmt::format("{}:{}", path, include.line);
+        std::string const dot = section.empty() || include.section.empty() ? "" : ".";
+        std::string const target = section + dot + include.section;
+        if (find_wildduck_option(target)) continue;  // whatever is in it
+        if (depth == depth_max) return {{where, fmt::format("files include each other more than {} deep", depth_max)}};
+        auto const files = files_of(include.path, path);
+        if (!files) mistakes.push_back({where, files.error().message});
+        for (auto const& file : files.value_or(std::vector<std::string>())) {
+            auto found = file.ends_with(".toml") ? read_file(file, target, depth + 1)
+                                                 : Mistakes{{where, file + " is not TOML: write its options as TOML"}};
+            mistakes.insert(mistakes.end(), found.begin(), found.end());
+        }
+    }
+    return mistakes;
 }
 
 }  // namespace mallard::config

@@ -20,7 +20,7 @@ import servers  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from common import PASSWORD, message  # noqa: E402
 from imap_session import ImapSession, parse_fetch  # noqa: E402
-from mallard_server import ApiError  # noqa: E402
+from mallard_server import ApiError, MallardServer  # noqa: E402
 from wildduck_server import WildDuck, wildduck  # noqa: E402
 from wire import Lmtp, Pop3  # noqa: E402
 
@@ -157,6 +157,22 @@ class BesideWildDuck(unittest.TestCase):
                     replies.append((error.status, error.body))
             with self.subTest(path):
                 self.assertEqual(*replies)
+
+    # -- configuration ----------------------------------------------------------------------------------------------
+
+    def test_wildducks_own_configuration_is_taken(self):
+        shipped = self.wildduck.packages / "@zone-eu/wildduck/config/default.toml"
+        done = self.mallard.command("config", "check", "--config", str(shipped))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("is in order", done.stdout)
+        # The file of the WildDuck that runs here; all that it lacks is which store, and ports of one's own.
+        server = MallardServer({"store": "mongodb"})
+        server.config = self.wildduck.config
+        try:
+            server.start()
+            self.assertEqual(bodies(server, "mallard.corpus"), bodies(self.mallard, "mallard.corpus"))
+        finally:
+            server.__exit__()
 
     # -- messages --------------------------------------------------------------------------------------------------
 
