@@ -145,10 +145,7 @@ public:
     }
     Documents& documents() override { return *documents_; }
     SharedState& state() override { return *state_; }
-    Events& events() override {
-        if (!events_) events_ = std::make_unique<ClusterEvents>(*redis_, EventsConfig{});
-        return *events_;
-    }
+    Events& events() override { return *events_; }
     MailStore& mail() override { std::abort(); }
     ManualClock& clock() override { return clock_; }
     void reopen() override {
@@ -162,6 +159,7 @@ private:
     void open() {
         documents_ = std::make_unique<ClusterDocuments>(database_.client(), clock_);
         if (!state_) state_ = std::make_unique<AgeingState>(*redis_, clock_);
+        events_ = std::make_unique<ClusterEvents>(*redis_, EventsConfig{});
     }
 
     TestDatabase database_;
