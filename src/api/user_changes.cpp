@@ -35,12 +35,6 @@ constexpr std::array<LimitField, 10> limit_fields{{
     {"receivedMax", &accounts::Limits::received_max, &accounts::UserPatch::received_max},
 }};
 
-// Who asks for encryption must not find mail in the clear.
-std::optional<Failure> refuse_encryption(Call const& call) {
-    if (!call.flag("encryptForwarded")) return std::nullopt;
-    return not_offered("encryptForwarded: this server does not forward yet. Send false or leave it out");
-}
-
 // A hash that no login could ever match.
 std::optional<Failure> refuse_hash(Call const& call) {
     auto const hash = call.text("password");
@@ -66,7 +60,6 @@ std::optional<Failure> refuse_keys(Call const& call, bool both_refused) {
 }
 
 std::optional<Failure> refuse(Call const& call, bool creating) {
-    if (auto refused = refuse_encryption(call)) return refused;
     if (auto refused = refuse_hash(call)) return refused;
     return refuse_keys(call, creating);
 }
@@ -156,6 +149,7 @@ accounts::NewUser new_user(Call const& call) {
     user.retention_ms = call.integer("retention");
     user.upload_sent_messages = call.flag("uploadSentMessages");
     user.encrypt_messages = call.flag("encryptMessages");
+    user.encrypt_forwarded = call.flag("encryptForwarded");
     for (auto const& field : limit_fields) user.limits.*field.created = call.integer(field.name);
     return user;
 }

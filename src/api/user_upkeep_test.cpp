@@ -176,9 +176,11 @@ TEST_F(UserUpkeep, TheRetentionOfAUserIsThatOfNewMailboxes) {
     EXPECT_EQ(shown("Plain")["retention"], 86'400'000);
 }
 
-TEST_F(UserUpkeep, EncryptionOfForwardedMailIsRefusedAsLongAsNothingIsForwarded) {
-    auto const id = create_user("clear", {{"encryptForwarded", false}});
-    EXPECT_EQ(call("PUT", "/users/" + id, {{"encryptForwarded", true}}).status, 501u);
+TEST_F(UserUpkeep, EncryptionOfForwardedMailIsASettingThatIsKept) {  // for who forwards: WildDuck on the same data
+    auto const id = create_user("clear", {{"encryptForwarded", true}});
+    EXPECT_EQ(call("GET", "/users/" + id).json["encryptForwarded"], true);
+    EXPECT_EQ(call("PUT", "/users/" + id, {{"encryptForwarded", false}}).status, 200u);
+    EXPECT_EQ(call("GET", "/users/" + id).json["encryptForwarded"], false);
 }
 
 TEST_F(UserUpkeep, UploadedMailIsEncryptedForItsUser) {

@@ -267,9 +267,12 @@ class Refusals(RestCase):
         self.assertEqual((caught.exception.status, caught.exception.code), (400, "InvalidContent"))
 
     def test_what_is_not_offered_says_so(self):
-        refused = self.refusal("POST", "users", body={"username": "enc", "password": "x", "encryptForwarded": True})
+        user = self.call("POST", "users", body={"username": "plain", "password": "secret"})["id"]
+        inbox = self.call("GET", "users", user, "mailboxes")["results"][0]["id"]
+        refused = self.refusal("POST", "users", user, "mailboxes", inbox, "messages",
+                               body={"raw": "A: b", "bimi": {"domain": "example.com"}})
         self.assertEqual((refused.status, refused.code), (501, "NotSupported"))
-        self.assertIn("encryptForwarded", refused.body["error"])
+        self.assertIn("bimi", refused.body["error"])
 
 
 if __name__ == "__main__":
