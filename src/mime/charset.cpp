@@ -191,8 +191,7 @@ std::string collation_key(std::string_view utf8) {
         return std::unique_ptr<icu::Collator>(icu::Collator::createInstance(icu::Locale::getRoot(), error));
     }();
     if (!collator) return fold_case(utf8);
-    auto const text =
-        icu::UnicodeString::fromUTF8(icu::StringPiece(utf8.data(), static_cast<int32_t>(utf8.size())));
+    auto const text = icu::UnicodeString::fromUTF8(icu::StringPiece(utf8.data(), static_cast<int32_t>(utf8.size())));
     std::string key(4 * utf8.size() + 16, '\0');
     auto size = static_cast<std::size_t>(
         collator->getSortKey(text, reinterpret_cast<std::uint8_t*>(key.data()), static_cast<int32_t>(key.size())));

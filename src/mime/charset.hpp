@@ -16,7 +16,8 @@ std::string decode_transfer(std::string_view content, std::string_view encoding)
 // Lower case by Unicode rules, for case-insensitive search.
 std::string fold_case(std::string_view utf8);
 
-// Bytes that sort as people sort words in any language (CLDR's root collation): "a" < "Ä" < "b". Invalid UTF-8: as U+FFFD.
+// Bytes that sort as people sort words in any language (CLDR's root collation): "a" < "Ä" < "b". Invalid UTF-8: as
+// U+FFFD.
 std::string collation_key(std::string_view utf8);
 
 // RFC 5891 §4, §5: "täht.ee" <-> "xn--tht-qla.ee". What cannot be converted stays as it is.

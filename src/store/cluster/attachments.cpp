@@ -56,11 +56,10 @@ std::optional<Error> first_failure(Written const& written) {
 }  // namespace
 
 Result<bool> Attachments::add_reference(StoredBody& body, std::int32_t magic) {
-    MALLARD_TRY_ASSIGN(auto const before,
-                       mongo_.find_and_modify(Db::gridfs, files,
-                                              {.filter = by_id(body.digest),
-                                               .update = counting({1, magic}, clock_.now()),
-                                               .projection = {{"length", 1}, {"metadata", 1}}}));
+    MALLARD_TRY_ASSIGN(auto const before, mongo_.find_and_modify(Db::gridfs, files,
+                                                                 {.filter = by_id(body.digest),
+                                                                  .update = counting({1, magic}, clock_.now()),
+                                                                  .projection = {{"length", 1}, {"metadata", 1}}}));
     if (before) body.altered = !gives_back(shape_of(*before), body);
     return before.has_value();
 }

@@ -59,8 +59,8 @@ private:
     std::uint64_t character_at(std::uint64_t position) const;
 };
 
-// Whether the file under a body's digest gives exactly its bytes. One of ours does; WildDuck decodes base64 that cannot be
-// made again, too (§10.3).
+// Whether the file under a body's digest gives exactly its bytes. One of ours does; WildDuck decodes base64 that cannot
+// be made again, too (§10.3).
 bool gives_back(EncodedShape const& stored, StoredBody const& body);
 
 // An open file of the bucket. It holds a few chunks, never the whole. Belongs to one thread at a time.

@@ -77,7 +77,9 @@ TEST(StoredForm, IsKnownToGiveBackABodyOrNot) {  // whoever wrote it
         {"JVBERg==\r\n", {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 10}, true},
         {"JVBERg==\r\n\r\n", {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 12}, true},
         {"JVBERg== \r\n", {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 11}, false},
-        {"JVBERh==", {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 8}, false},  // bits are left over
+        {"JVBERh==",
+         {.length = 4, .decoded = true, .line_length = 76, .encoded_size = 8},
+         false},  // bits are left over
         {"JVBERh==", {.length = 8}, true},
         {"QUJD\r\nREVG\r\nRw==", {.length = 7, .decoded = true, .line_length = 4, .encoded_size = 16}, true},
         {"QUJD\r\nREVG\r\nRw==", {.length = 7, .decoded = true, .line_length = 6, .encoded_size = 16}, false},

@@ -102,8 +102,8 @@ public:
     // Into which mailbox a message of the user came last; nullopt: none in this process.
     std::optional<MailboxId> arrived_in(UserId user) const;
     void note_arrival(MailboxInfo const& info);
-    // Who adds a message, from its UID to its document, and may not know the mailbox before, is counted. Meanwhile no box
-    // may be waited for: who loads one waits for those that have begun, and not for those that come after them.
+    // Who adds a message, from its UID to its document, and may not know the mailbox before, is counted. Meanwhile no
+    // box may be waited for: who loads one waits for those that have begun, and not for those that come after them.
     class Arrivals {
     public:
         std::shared_lock<std::shared_mutex> begin() {
@@ -111,7 +111,8 @@ public:
             return std::shared_lock(under_way_);
         }
         void wait_for_all() {
-            std::lock_guard const turn(turn_);  // else readers of under_way_ that overlap could keep us waiting for ever
+            std::lock_guard const turn(
+                turn_);  // else readers of under_way_ that overlap could keep us waiting for ever
             std::lock_guard const none(under_way_);
         }
 

@@ -1,5 +1,5 @@
-// A primary that steps down while clients work: who may wait for it never notices, who may not is told to come back, and
-// what was acknowledged is there once.
+// A primary that steps down while clients work: who may wait for it never notices, who may not is told to come back,
+// and what was acknowledged is there once.
 #include <atomic>
 #include <thread>
 

@@ -242,7 +242,7 @@ TEST_F(WildDuckDocuments, ShareAFileThatLostBytesWithoutLosingThem) {  // §10.3
         bool shared_whole;
     } const rows[] = {
         {lines + "QUJDRA==\r\n\r\n", 30 * 57 + 4, true},  // line ends at the end are known by their number
-        {lines + "QUJDRB==", 30 * 57 + 4, false},           // bits are left over
+        {lines + "QUJDRB==", 30 * 57 + 4, false},         // bits are left over
         {lines + "QUJD\r\nQUJD", 30 * 57 + 6, false},
         {many + "QUJDRB==", 5'000 * 57 + 4, false},  // too much to keep it in the message's document
     };
@@ -260,9 +260,10 @@ TEST_F(WildDuckDocuments, ShareAFileThatLostBytesWithoutLosingThem) {  // §10.3
                      {"transferEncoding", "base64"},
                      {"decoded", true},
                      {"lineLen", 76}});
-        std::string const source = "Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: image/png\r\n"
-                                   "Content-Transfer-Encoding: base64\r\n\r\n" +
-                                   marked + "\r\n--B--\r\n";
+        std::string const source =
+            "Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: image/png\r\n"
+            "Content-Transfer-Encoding: base64\r\n\r\n" +
+            marked + "\r\n--B--\r\n";
         auto const tree = mime::parse(source);
         NewMessage message{.source = source, .tree = &tree, .internal_date = received};
         message.record.envelope = "()";
