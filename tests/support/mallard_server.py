@@ -97,6 +97,20 @@ class ApiError(Exception):
         self.status, self.body = status, body
 
 
+def ask(port, method, path, body=None, content_type=None, raw=False, headers=None):
+    """One request to a REST API on loopback; its reply, or ApiError."""
+    data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data, method=method, headers=headers or {})
+    if data is not None:
+        request.add_header("Content-Type", content_type or "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            content = reply.read()
+    except urllib.error.HTTPError as error:
+        raise ApiError(error.code, error.read().decode()) from None
+    return content if raw else json.loads(content)
+
+
 class MallardServer:
     """`store`: the settings of another server's store, to work on the same."""
 
@@ -203,17 +217,7 @@ class MallardServer:
         return self.token_path.read_text().strip()
 
     def api(self, method, path, body=None, content_type=None, raw=False):
-        data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}{path}", data=data, method=method)
-        request.add_header("X-Access-Token", self.token)
-        if data is not None:
-            request.add_header("Content-Type", content_type or "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
-                content = reply.read()
-        except urllib.error.HTTPError as error:
-            raise ApiError(error.code, error.read().decode()) from None
-        return content if raw else json.loads(content)
+        return ask(self.api_port, method, path, body, content_type, raw, {"X-Access-Token": self.token})
 
     def check(self):
         """What `mallard check` finds: its lines when it fails, else []."""

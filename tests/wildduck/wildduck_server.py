@@ -16,12 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / folder) for folder in ("support", "mongo")]
-from mallard_server import ApiError, free_ports  # noqa: E402
+from mallard_server import ask, free_ports  # noqa: E402
 from servers import Missing, cache, end_with_parent  # noqa: E402
 
 PACKAGE = ("package.json", "package-lock.json", ".npmrc")
@@ -122,14 +120,5 @@ class WildDuck:
     def log(self):
         return self.log_path.read_text(errors="replace")[-4000:]
 
-    def api(self, method, path, body=None, content_type="application/json", raw=False):
-        data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}{path}", data=data, method=method)
-        if data is not None:
-            request.add_header("Content-Type", content_type)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
-                content = reply.read()
-        except urllib.error.HTTPError as error:
-            raise ApiError(error.code, error.read().decode()) from None
-        return content if raw else json.loads(content)
+    def api(self, method, path, body=None, content_type=None, raw=False):
+        return ask(self.api_port, method, path, body, content_type, raw)

@@ -111,8 +111,8 @@ public:
             return std::shared_lock(under_way_);
         }
         void wait_for_all() {
-            std::lock_guard const turn(
-                turn_);  // else readers of under_way_ that overlap could keep us waiting for ever
+            // Without a turn, arrivals that overlap could keep us waiting for ever.
+            std::lock_guard const turn(turn_);
             std::lock_guard const none(under_way_);
         }
 
