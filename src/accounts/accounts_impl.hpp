@@ -2,7 +2,6 @@
 // What the files of Accounts share: users.cpp, addresses.cpp, login.cpp, tokens.cpp.
 
 #include <functional>
-#include <mutex>
 #include <string>
 
 #include "accounts/accounts.hpp"
@@ -66,9 +65,6 @@ struct Accounts::Impl {
     mutable ShortCache<UserId, User> users;
     mutable ShortCache<std::string, Resolved> resolved;
     LoginCache logins;
-    // One deletion or restoring at a time: each moves a user between two collections, and one that comes between the
-    // steps of the other would take the user out of both.
-    std::mutex moving_users;
 };
 
 // Whether a normalized address may be added here.

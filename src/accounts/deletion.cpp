@@ -9,6 +9,7 @@
 
 #include "accounts/accounts_impl.hpp"
 #include "accounts/entities.hpp"
+#include "accounts/user_lock.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
 
@@ -81,7 +82,7 @@ Result<void> Accounts::erase(UserId id) {
 
 Result<Accounts::Scheduled> Accounts::schedule_deletion(UserId id, TimeMs when) {
     auto& self = *impl_;
-    std::lock_guard const alone(self.moving_users);
+    MALLARD_TRY_ASSIGN(auto const alone, UserLock::take(self.state, id));
     TimeMs const now = self.clock.now();
     MALLARD_TRY_ASSIGN(auto const document, self.user_document(id));
     MALLARD_TRY_ASSIGN(auto const earlier, self.documents.get(deleted_users_collection(), id));
@@ -143,7 +144,7 @@ Result<std::optional<DeletedUser>> Accounts::deleted_user(UserId id) const {
 
 Result<Accounts::Restored> Accounts::restore(UserId id) {
     auto& self = *impl_;
-    std::lock_guard const alone(self.moving_users);
+    MALLARD_TRY_ASSIGN(auto const alone, UserLock::take(self.state, id));
     MALLARD_TRY_ASSIGN(auto const deleted, self.documents.get(deleted_users_collection(), id));
     if (!deleted) return fail(ErrorKind::not_found, "This user was not deleted");
     Restored restored;

@@ -3,6 +3,7 @@
 
 #include "accounts/entities.hpp"
 #include "accounts/test_backend.hpp"
+#include "accounts/user_lock.hpp"
 
 namespace mallard::accounts {
 namespace {
@@ -213,23 +214,51 @@ TEST(DeletionFaults, LoseNoMailAndCanBeRepeatedWhereverTheyAreCutOff) {
     }
 }
 
-TEST_F(Deletion, OfOneUserByManyAtOnceHappensOnce) {
-    std::vector<std::thread> threads;
+TEST_F(Deletion, AndRestoringAtOnceLeaveTheUserInOnePlaceWithAllAddresses) {
+    ASSERT_TRUE(backend.accounts.add_address(user.id, "second@example.com", "", {}, "", "", false, false));
+    std::vector<std::unique_ptr<Accounts>> processes;  // each as another would be
     for (int i = 0; i < 8; ++i)
-        threads.emplace_back([&, i] {
-            if (i % 2)
-                EXPECT_TRUE(backend.accounts.schedule_deletion(user.id, when));
-            else
-                (void)backend.accounts.restore(user.id);
-        });
-    for (auto& thread : threads) thread.join();
-    bool const there = backend.accounts.get(user.id).value().has_value();
-    bool const waits = backend.accounts.deleted_user(user.id).value().has_value();
-    EXPECT_TRUE(there || waits);
+        processes.push_back(std::make_unique<Accounts>(backend.documents, backend.state, backend.mail, backend.events,
+                                                       backend.clock, TestBackend::quick()));
+    for (int round = 0; round < 5 && !HasFailure(); ++round) {
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 8; ++i)
+            threads.emplace_back([&, i] {
+                if (i % 2)
+                    EXPECT_TRUE(processes[i]->schedule_deletion(user.id, when));
+                else
+                    (void)processes[i]->restore(user.id);
+            });
+        for (auto& thread : threads) thread.join();
+        auto& accounts = *processes[round];
+        bool const there = accounts.get(user.id).value().has_value();
+        auto const waits = accounts.deleted_user(user.id).value();
+        EXPECT_NE(there, waits.has_value());
+        if (waits) EXPECT_EQ(waits->addresses.size(), 2u);
+        EXPECT_EQ(accounts.addresses(user.id).value().size(), there ? 2u : 0u);
+        ASSERT_TRUE(accounts.schedule_deletion(user.id, when));
+        auto const restored = accounts.restore(user.id);
+        ASSERT_TRUE(restored) << restored.error().message;
+        EXPECT_EQ(restored->addresses, 2u);
+    }
+    wait_until(when);
+    EXPECT_EQ(backend.accounts.run_due_tasks().value(), 0u);
     EXPECT_TRUE(has_mail());
-    ASSERT_TRUE(backend.accounts.schedule_deletion(user.id, when));
-    EXPECT_TRUE(backend.accounts.restore(user.id));
     EXPECT_TRUE(backend.log_in("leaver", "secret"));
+}
+
+TEST_F(Deletion, WaitsForWhoeverIsAtItButNotForEver) {
+    using std::chrono::milliseconds;
+    {
+        auto const held = UserLock::take(backend.state, user.id, milliseconds(0));
+        ASSERT_TRUE(held);
+        EXPECT_EQ(kind_of(UserLock::take(backend.state, user.id, milliseconds(30))), ErrorKind::unavailable);
+        EXPECT_TRUE(UserLock::take(backend.state, UserId::generate(), milliseconds(0)));
+    }
+    ASSERT_TRUE(backend.state.count("mallard:moving:" + user.id.hex(), 1, 1, std::chrono::seconds(300)));  // and died
+    EXPECT_FALSE(UserLock::take(backend.state, user.id, milliseconds(0)));
+    backend.clock.advance(301'000);
+    EXPECT_TRUE(backend.accounts.schedule_deletion(user.id, when));
 }
 
 }  // namespace
