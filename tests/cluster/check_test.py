@@ -32,7 +32,7 @@ class Check(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         import pymongo
-        cls.cluster = Cluster(workers=2, kind="secantusdb")
+        cls.cluster = Cluster(workers=2, kind="mongod")
         cls.cluster.__enter__()
         cls.addClassCleanup(cls.cluster.close)
         cls.server = cls.cluster.nodes[0]
@@ -164,7 +164,8 @@ class Check(unittest.TestCase):
 
 if __name__ == "__main__":
     try:
-        sys.path.append(str(servers.secantusdb()))  # pymongo comes with it
+        servers.mongod()
+        servers.import_pymongo()
     except servers.Missing as why:
         print(f"skipped: {why}")
         sys.exit(77)

@@ -24,7 +24,7 @@ START_SECONDS_MAX = 45
 
 
 class Cluster:
-    def __init__(self, nodes=1, workers=0, proxied=False, kind=None, mongo_options=""):
+    def __init__(self, nodes=1, workers=0, proxied=False, kind=None):
         self.workers = workers
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mallard-cluster-"))
         self.proxies = []
@@ -36,7 +36,7 @@ class Cluster:
             self.proxies = [FaultProxy(self.mongo.port), FaultProxy(self.redis.port)]
         # All by one URL: where the database's updates are not atomic, it names the lock that the processes share.
         mongo_port, redis_port = (p.port for p in self.proxies) if proxied else (None, None)
-        self.nodes = [MallardServer({"store": "mongodb", "dbs.mongo": self.mongo.url(mongo_port) + mongo_options,
+        self.nodes = [MallardServer({"store": "mongodb", "dbs.mongo": self.mongo.url(mongo_port),
                                      "dbs.redis": self.redis.url(redis_port), **({"processes": workers} if workers else {})},
                                     data=self.folder / f"node{n}") for n in range(nodes)]
         for node in self.nodes:

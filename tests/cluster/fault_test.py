@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Several processes on one database under load, while one of them, the database, Redis or the network fails.
 
-    fault_test.py [--seed N] [--seconds 4] [--faults process,database,stepdown,redis,cuts,pause] [--on secantusdb|mongod]
+    fault_test.py [--seed N] [--seconds 4] [--faults process,database,stepdown,redis,cuts,pause] [--on mongod|mongod_set]
     fault_test.py --workers 3 [--faults workers,database,stepdown,redis] …
 
 Two servers, or with --workers one of so many processes under its supervisor. While threads deliver (LMTP), append, change

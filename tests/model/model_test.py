@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random commands on several IMAP sessions, LMTP and REST against a simple model; every untagged response is compared.
 
-    model_test.py [--seed N] [--steps N] [--processes N [--on ferretdb|secantusdb|mongod]]
+    model_test.py [--seed N] [--steps N] [--processes N [--on mongod|ferretdb]]
 
 The steps are one after the other, so that what each session must be told is known exactly. A failure prints the seed
 and the last steps; the same seed makes the same steps.

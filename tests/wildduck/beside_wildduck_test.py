@@ -3,12 +3,14 @@
 
 Skipped where WildDuck or its database cannot be had."""
 
+import concurrent.futures
 import imaplib
 import pathlib
 import random
 import re
 import statistics
 import sys
+import threading
 import time
 import unittest
 
@@ -29,6 +31,7 @@ RANDOM_MESSAGES = 60
 DATE = '"20-Nov-2026 10:00:00 +0000"'
 NEWS_SECONDS_MAX = 15
 ROUNDS = 5
+AT_ONCE = 40
 
 
 def with_crlf(text):
@@ -77,7 +80,7 @@ class BesideWildDuck(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(nodes=1, kind="secantusdb").__enter__()
+        cls.cluster = Cluster(nodes=1, kind="mongod").__enter__()
         cls.mallard = cls.cluster.nodes[0]
         try:
             cls.wildduck = WildDuck(cls.cluster.mongo.url(), cls.cluster.redis.url()).__enter__()
@@ -104,6 +107,18 @@ class BesideWildDuck(unittest.TestCase):
     @classmethod
     def add_user(cls, server, name):
         return server.api("POST", "/users", {"username": name, "password": PASSWORD, "address": f"{name}@example.com"})["id"]
+
+    @staticmethod
+    def ask(server, path):
+        """The reply but for times to live, which count down; or the refusal."""
+        try:
+            reply = server.api("GET", path)
+        except ApiError as error:
+            return error.status, error.body
+        for limit in reply.get("limits", {}).values():
+            if limit.get("ttl"):
+                limit["ttl"] = True
+        return reply
 
     def until(self, seen, what):
         end = time.monotonic() + NEWS_SECONDS_MAX
@@ -149,14 +164,8 @@ class BesideWildDuck(unittest.TestCase):
                  f"/users/{user}/addresses", f"/users/{user}/mailboxes", f"/users/{user}/mailboxes?counters=true",
                  "/users/ffffffffffffffffffffffff", "/users/nonsense", f"/users/{user}/authlog", "/domainaliases"]
         for path in paths:
-            replies = []
-            for server in self.both.values():
-                try:
-                    replies.append(server.api("GET", path))
-                except ApiError as error:
-                    replies.append((error.status, error.body))
             with self.subTest(path):
-                self.assertEqual(*replies)
+                self.assertEqual(*[self.ask(server, path) for server in self.both.values()])
 
     # -- configuration ----------------------------------------------------------------------------------------------
 
@@ -220,8 +229,7 @@ class BesideWildDuck(unittest.TestCase):
             with self.subTest(changed_by=name), log_in(changer, user) as session:
                 session.select("INBOX")
                 session.create("Kept")
-                for number in "12":  # one by one: of several WildDuck changes the first only, on this database
-                    session.store(number, "+FLAGS", r"(\Flagged $Label)")
+                session.store("1:2", "+FLAGS", r"(\Flagged $Label)")
                 session.uid("MOVE", "3", "Kept")
                 session.store("3", "+FLAGS", r"(\Deleted)")
                 session.expunge()
@@ -275,6 +283,80 @@ class BesideWildDuck(unittest.TestCase):
             session.close()
             print(f"{deliverer} delivers, {watcher} wakes after {1000 * statistics.median(took):.0f} ms (median)", end=" ... ")
 
+    # -- at the same moment ------------------------------------------------------------------------------------------
+
+    def at_once(self, *works):
+        """Each in a thread of its own; they begin together."""
+        ready = threading.Barrier(len(works))
+
+        def do(work):
+            ready.wait()
+            return work()
+        with concurrent.futures.ThreadPoolExecutor(len(works)) as pool:
+            return [done.result() for done in [pool.submit(do, work) for work in works]]
+
+    def test_uids_are_given_once_while_both_deliver(self):
+        identity = self.add_user(self.mallard, "together")
+
+        def deliver(server, name):
+            lmtp = Lmtp(server.lmtp_port)
+            for count in range(AT_ONCE):
+                lmtp.deliver("s@example.com", ["together@example.com"], message(f"{name} {count}"))
+            lmtp.close()
+
+        def append(server, name):
+            with log_in(server, "together") as session:
+                for count in range(AT_ONCE):
+                    kind, text = session.append("INBOX", "", DATE, message(f"{name} appended {count}"))
+                    self.assertEqual(kind, "OK", text)
+        self.at_once(*[lambda work=work, server=server, name=name: work(server, name)
+                       for name, server in self.both.items() for work in (deliver, append)])
+        stored = documents.of_user(self.database, identity)
+        uids = [one["uid"] for one in stored]
+        self.assertEqual(sorted(uids), list(range(1, 4 * AT_ONCE + 1)))
+        self.assertEqual(len({one["subject"] for one in stored}), 4 * AT_ONCE)
+        for name, server in self.both.items():
+            self.until(lambda: sorted(flags(server, "together")) == sorted(uids), f"{name} does not show all")
+        inbox = self.database.mailboxes.find_one({"user": stored[0]["user"], "path": "INBOX"})
+        self.assertEqual(inbox["uidNext"], 4 * AT_ONCE + 1)
+        used = self.database.users.find_one({"_id": stored[0]["user"]})["storageUsed"]
+        self.assertEqual(used, sum(one["size"] for one in stored))
+        self.assertEqual(self.mallard.check(), [])
+
+    def test_flags_and_moves_of_both_at_once_lose_nothing(self):
+        identity = self.add_user(self.wildduck, "apart")
+        lmtp = Lmtp(self.mallard.lmtp_port)
+        for count in range(AT_ONCE):
+            lmtp.deliver("s@example.com", ["apart@example.com"], message(f"number {count}"))
+        lmtp.close()
+        with log_in(self.mallard, "apart") as session:
+            session.create("Kept")
+
+        def flag(server, name):
+            with log_in(server, "apart") as session:
+                session.select("INBOX")
+                for uid in range(1, AT_ONCE // 2 + 1):
+                    self.assertEqual(session.uid("STORE", str(uid), "+FLAGS.SILENT", f"({name})")[0], "OK")
+
+        def move(server, first):
+            with log_in(server, "apart") as session:
+                session.select("INBOX")
+                for uid in range(first, AT_ONCE + 1, 2):
+                    self.assertEqual(session.uid("MOVE", str(uid), "Kept")[0], "OK")
+        first = AT_ONCE // 2 + 1
+        self.at_once(*[lambda server=server, name=name: flag(server, name) for name, server in self.both.items()],
+                     *[lambda server=server, at=at: move(server, first + at) for at, server in enumerate(self.both.values())])
+        kept = self.database.mailboxes.find_one({"path": "Kept", "user": {"$in": [one["user"] for one in documents.of_user(
+            self.database, identity)]}})["_id"]
+        stored = documents.of_user(self.database, identity)
+        self.assertEqual(len({one["subject"] for one in stored}), AT_ONCE)
+        self.assertEqual(len(stored), AT_ONCE)
+        self.assertEqual(sorted(one["uid"] for one in stored if one["mailbox"] == kept), list(range(1, AT_ONCE - first + 2)))
+        for one in stored:
+            if one["mailbox"] != kept:
+                self.assertLessEqual(set(self.both), set(one["flags"]), one["subject"])
+        self.assertEqual(self.mallard.check(), [])
+
     def test_the_check_finds_nothing(self):
         self.assertEqual(self.mallard.check(), [])
 
@@ -282,7 +364,8 @@ class BesideWildDuck(unittest.TestCase):
 if __name__ == "__main__":
     try:
         wildduck()
-        servers.secantusdb()
+        servers.mongod()
+        servers.import_pymongo()
     except servers.Missing as why:
         print(f"skipped: {why}")
         sys.exit(77)

@@ -1,7 +1,6 @@
 """How a message's document of Mallard's differs from WildDuck's of the same message."""
 
 import re
-import sys
 
 import servers
 
@@ -18,9 +17,7 @@ MADE_UP_ID = re.compile(r"<[0-9a-f-]{36}@wildduck\.email>")
 
 
 def database(url):
-    sys.path.append(str(servers.secantusdb()))  # pymongo comes with it
-    import pymongo
-    return pymongo.MongoClient(url).get_default_database()
+    return servers.import_pymongo().MongoClient(url).get_default_database()
 
 
 def of_user(database, user):

@@ -211,8 +211,6 @@ TEST_F(IndexUseTest, TheServerScansNoCollection) {
         Document find{{"find", query.collection}, {"filter", query.filter}};
         if (!query.sort.empty()) find.set("sort", query.sort);
         if (!query.hint.empty()) find.set("hint", query.hint);
-        if (explained_scan(mongo(), query.db, find) == "") continue;
-        find.set("hint", index_for(query));  // SecantusDB's planner overlooks some that it can follow
         EXPECT_EQ(explained_scan(mongo(), query.db, find), "") << bson::to_text(find);
     }
 }
