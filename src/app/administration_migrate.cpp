@@ -109,22 +109,35 @@ Result<Json> copy_online(migrate::Migration& migration, Channel& channel) {
     return result;
 }
 
+std::unexpected<Error> still_used(std::string const& how) {
+    return fail(
+        ErrorKind::conflict,
+        fmt::format("the store to move from is still {}: stop every process that uses it, then run this again", how));
+}
+
+// Others who serve from a store that is shared would go on with what was moved.
+Result<void> nobody_else(Engine& source) {
+    auto const others = source.others();
+    if (!others && others.error().kind == ErrorKind::not_supported) return {};  // what they write tells of them
+    MALLARD_TRY(others);
+    if (others->empty()) return {};
+    return still_used(fmt::format("in use by {}", fmt::join(*others, ", ")));
+}
+
 // While nobody writes to the source.
-Result<Json> copy_the_rest(migrate::Migration& migration, Engine& target) {
-    auto const still_used = [] {
-        return fail(ErrorKind::conflict,
-                    "the store to move from is still being written to: stop every process that uses it, then run this "
-                    "again");
-    };
+Result<Json> copy_the_rest(migrate::Migration& migration, Engine& source, Engine& target) {
+    MALLARD_TRY(nobody_else(source));
+    constexpr char const* written = "being written to";
     for (int passes = 0;; ++passes) {
-        if (passes == quiet_passes_max) return still_used();
+        if (passes == quiet_passes_max) return still_used(written);
         MALLARD_TRY_ASSIGN(auto const changes, migration.pass());
         if (changes == 0) break;
     }
     if (target.is_shared()) MALLARD_TRY(target.mail().check(true, {}));  // counters that a broken-off run left too high
     MALLARD_TRY_ASSIGN(auto const verified, migration.verify());
     MALLARD_TRY_ASSIGN(auto const meanwhile, migration.pass());
-    if (meanwhile > 0) return still_used();
+    if (meanwhile > 0) return still_used(written);
+    MALLARD_TRY(nobody_else(source));
     if (verified.problem_count > 0) return to_json(verified);
     MALLARD_TRY(migration.finish());
     return to_json(verified);
@@ -150,7 +163,8 @@ Result<Json> migrate_store(Core& core, Json const& request, Channel& channel) {
     MALLARD_TRY(migration.begin());
     MALLARD_TRY_ASSIGN(auto const secret, core.store->access_secret());
     MALLARD_TRY(target.engine->adopt_secret(secret));
-    return request.value("finish", false) ? copy_the_rest(migration, *target.engine) : copy_online(migration, channel);
+    return request.value("finish", false) ? copy_the_rest(migration, *core.store, *target.engine)
+                                          : copy_online(migration, channel);
 }
 
 Result<Json> migrate_abandon(Core& core, Json const&, Channel&) {

@@ -60,6 +60,7 @@ public:
                 {{"server", features.server}, {"lacks", missing}});
     }
     bool is_shared() const override { return true; }
+    Result<std::vector<std::string>> others() override { return store_->events().listeners_elsewhere(); }
     std::string_view name() const override { return "mongodb"; }
     Result<std::string> access_secret() override {
         return store_->shared_secret(secret_file, random_hex(secret_bytes));

@@ -30,6 +30,8 @@ public:
     virtual void tell() const {}
     // Whether other processes and machines work on the same data.
     virtual bool is_shared() const = 0;
+    // Who else serves from it at this moment, as names or addresses. not_supported: it cannot be known.
+    virtual Result<std::vector<std::string>> others() { return std::vector<std::string>(); }
     virtual std::string_view name() const = 0;  // as `store` in the configuration
     // What signs stored tokens, alike for all who share the data: made once, then kept with it.
     virtual Result<std::string> access_secret() = 0;

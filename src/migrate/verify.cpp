@@ -35,6 +35,13 @@ std::string without_custom(std::string const& meta) {
 }
 
 // What differs between two records; empty: nothing.
+std::string difference(store::Row const& a, store::Row const& b) {
+    if (a.id != b.id) return fmt::format("has the id {}, not {}", b.id.hex(), a.id.hex());
+    if (a.internal_date != b.internal_date)
+        return fmt::format("has the date {}, not {}", b.internal_date, a.internal_date);
+    return {};
+}
+
 std::string_view difference(store::MessageRecord const& a, store::MessageRecord const& b) {
     if (a.envelope != b.envelope) return "envelope";
     if (a.body != b.body) return "body";
@@ -98,8 +105,11 @@ Result<void> Verifier::compare_portion(MailboxId id, std::span<store::Row const*
             continue;
         }
         store::Row const& other = *copy->row;
-        if (row.id != other.id || row.size != other.size || row.internal_date != other.internal_date)
-            problem(name_of(target, row.uid) + ": has another id, size or date");
+        if (auto const what = difference(row, other); !what.empty())
+            problem(name_of(target, row.uid) + ": " + what);
+        else if (other.size != copy->source().size())
+            problem(
+                fmt::format("{}: has {} octets, not {}", name_of(target, row.uid), other.size, copy->source().size()));
         else if (message.source() != copy->source())
             problem(fmt::format("{}: has other bytes (SHA-256 {} and {})", name_of(target, row.uid),
                                 hex_encode(sha256(message.source())), hex_encode(sha256(copy->source()))));
@@ -155,10 +165,10 @@ Result<void> Verifier::compare_mailbox(store::MailboxInfo const& info, store::Ma
         problem(fmt::format("mailbox {} ({}) has other settings or another UIDVALIDITY", info.id.hex(), info.path));
     MALLARD_TRY_ASSIGN(auto const source, from_.mail.snapshot(info.id));
     MALLARD_TRY_ASSIGN(auto const target, to_.mail.snapshot(info.id));
+    MALLARD_TRY(compare_contents(info.id, *source, *target));
     compare_index(*source, *target);
     MALLARD_TRY(compare_vanished(info.id));
     MALLARD_TRY(compare_patches(*source));
-    MALLARD_TRY(compare_contents(info.id, *source, *target));
     std::lock_guard const lock(mutex_);
     found_.messages += source->size();
     return {};
@@ -172,6 +182,11 @@ void Verifier::compare_index(store::MailboxIndex const& source, store::MailboxIn
         problem(fmt::format("{}: HIGHESTMODSEQ is {}, not {}", name, target.highest_modseq, source.highest_modseq));
     if (source.size() != target.size())
         problem(fmt::format("{}: has {} messages, not {}", name, target.size(), source.size()));
+    auto const bytes_are_equal = [&](store::Uid uid) {
+        std::lock_guard const lock(mutex_);
+        auto const at = compared_.find(source.info.id);
+        return at != compared_.end() && at->second.contains(uid);
+    };
     for (std::uint32_t n = 0; n < source.size(); ++n) {
         store::Row const& row = source.row(n);
         auto const at = target.find(row.uid);
@@ -180,8 +195,10 @@ void Verifier::compare_index(store::MailboxIndex const& source, store::MailboxIn
             continue;
         }
         store::Row const& other = target.row(*at);
-        if (row.id != other.id || row.size != other.size || row.internal_date != other.internal_date)
-            problem(fmt::format("{}: UID {} has another id, size or date", name, row.uid));
+        if (auto const what = difference(row, other); !what.empty())
+            problem(fmt::format("{}: UID {} {}", name, row.uid, what));
+        if (row.size != other.size && !bytes_are_equal(row.uid))  // WildDuck's own count is not always right
+            problem(fmt::format("{}: UID {} has {} octets, not {}", name, row.uid, other.size, row.size));
         if (row.modseq != other.modseq)
             problem(fmt::format("{}: UID {} has modseq {}, not {}", name, row.uid, other.modseq, row.modseq));
         if (!same_flags(source.flags(row), target.flags(other)))

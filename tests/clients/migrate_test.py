@@ -202,7 +202,7 @@ class Migrate(unittest.TestCase):
                 self.follow(source_name, target_name, place.server, target, loads, data, *more)
                 if source_name == "mongodb":
                     told = self.migrate(source_name, target_name, data, *more, "--switch", status=1)
-                    self.assertIn("still being written to", told)
+                    self.assertIn("still in use by mallard:", told)
                     self.assertEqual(place.server.stop(), 0)
                 self.switch(place, target, loads,
                             lambda: self.migrate(source_name, target_name, data, *more, "--switch"))

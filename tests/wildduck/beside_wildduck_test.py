@@ -183,6 +183,16 @@ class BesideWildDuck(unittest.TestCase):
         finally:
             server.__exit__()
 
+    def test_a_store_that_wildduck_serves_is_not_moved_away(self):
+        with MallardServer({"store": "mongodb", "dbs.mongo": self.cluster.mongo.url(), "dbs.redis": self.cluster.redis.url()}) as mine:
+            self.assertEqual(mine.stop(), 0)
+            words = ["migrate", "--from", "mongodb", "--to", "embedded"]
+            done = mine.command(*words)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            done = mine.command(*words, "--switch")
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stdout + done.stderr, r"still in use by @zone-eu/wildduck\S+, mallard:\S+: stop every process")
+
     # -- messages --------------------------------------------------------------------------------------------------
 
     def test_documents_of_messages_are_wildducks(self):
@@ -359,6 +369,47 @@ class BesideWildDuck(unittest.TestCase):
 
     def test_the_check_finds_nothing(self):
         self.assertEqual(self.mallard.check(), [])
+
+
+class AwayFromWildDuck(unittest.TestCase):
+    """All that WildDuck stored, moved to the embedded store."""
+
+    def test_users_mailboxes_and_messages_are_as_they_were(self):
+        with Cluster(nodes=1, kind="mongod") as cluster:
+            mallard = cluster.nodes[0]
+            with WildDuck(cluster.mongo.url(), cluster.redis.url()) as wildduck:
+                BesideWildDuck.add_user(wildduck, "leaver")
+                with log_in(wildduck, "leaver") as session:
+                    session.create("Kept/Deep")
+                    for number, (what, source) in enumerate(sources()):
+                        mailbox = "Kept/Deep" if number % 10 == 0 else "INBOX"
+                        kind, text = session.append(mailbox, r"(\Seen $Label)" if number % 3 else "", DATE, source)
+                        self.assertEqual(kind, "OK", f"{what}: {text}")
+                    session.select("INBOX")
+                    session.uid("STORE", "3:5", "+FLAGS", r"(\Deleted)")
+                    session.expunge()
+                seen = self.seen(mallard)
+            self.assertEqual(mallard.stop(), 0)
+            words = ["migrate", "--from", "mongodb", "--to", "embedded"]
+            for more in ([], ["--switch"]):
+                done = mallard.command(*words, *more)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn("both stores are equal", done.stdout)
+            with MallardServer(data=mallard.data.parent) as moved:
+                self.assertEqual(self.seen(moved), seen)
+                for uid, (size, body) in bodies(moved, "leaver").items():
+                    self.assertEqual(size, len(body), f"UID {uid}")
+                self.assertEqual(moved.check(), [])
+
+    def seen(self, server):
+        read = {uid: body for uid, (_, body) in bodies(server, "leaver").items()}
+        return read, flags(server, "leaver"), flags(server, "leaver", "Kept/Deep"), \
+            self.marks(server, "INBOX"), self.marks(server, "Kept/Deep")
+
+    @staticmethod
+    def marks(server, mailbox):
+        with log_in(server, "leaver") as session:
+            return session.status(mailbox, "(UIDVALIDITY UIDNEXT HIGHESTMODSEQ MESSAGES UNSEEN)")
 
 
 if __name__ == "__main__":

@@ -76,14 +76,15 @@ def wildduck():
 
 
 class WildDuck:
-    def __init__(self, mongo_url, redis_url):
+    def __init__(self, mongo_url, redis_url, more=""):
+        """more: of its configuration, as TOML."""
         self.packages = wildduck() / "node_modules"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wildduck-"))
         self.imap_port, self.pop3_port, self.lmtp_port, self.api_port = free_ports(4)
         self.log_path = self.folder / "wildduck.log"
         self.config = self.folder / "wildduck.toml"
         self.config.write_text(CONFIG.format(mongo=json.dumps(mongo_url), redis=json.dumps(redis_url), imap=self.imap_port,
-                                             pop3=self.pop3_port, lmtp=self.lmtp_port, api=self.api_port))
+                                             pop3=self.pop3_port, lmtp=self.lmtp_port, api=self.api_port) + more)
         self.process = None
 
     def __enter__(self):

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -114,7 +116,7 @@ ClusterEvents::ClusterEvents(RedisClient& redis, EventsConfig config) : redis_(r
     subscriber_ = std::make_unique<RedisSubscriber>(
         redis.config(), std::vector{std::string(channel_of_all), std::string(channel_of_worker) + config_.worker_id},
         [this](std::string_view, std::string_view payload) { hear(payload); }, [this] { on_connected(); },
-        [this] { on_lost(); });
+        [this] { on_lost(); }, client_name());
     // What is published right after this shall be heard; if Redis is away, it is later.
     std::unique_lock lock(connected_mutex_);
     connected_changed_.wait_for(lock, first_connection_max, [&] { return connected_; });
@@ -193,6 +195,36 @@ void ClusterEvents::move_all_watches() {
 void ClusterEvents::on_lost() {
     hears_ = false;
     move_all_watches();
+}
+
+// Redis takes no spaces in it.
+std::string ClusterEvents::client_name() const {
+    std::string name = "mallard:" + config_.worker_id;
+    std::ranges::replace_if(name, [](unsigned char c) { return c <= ' ' || c > '~'; }, '_');
+    return name;
+}
+
+Result<std::vector<std::string>> ClusterEvents::listeners_elsewhere() {
+    auto const clients = redis_.command({"CLIENT", "LIST", "TYPE", "pubsub"});
+    if (!clients && clients.error().kind == ErrorKind::io)
+        return fail(ErrorKind::not_supported, "Redis does not tell who uses it", clients.error().context);
+    MALLARD_TRY(clients);
+    std::vector<std::string> others;
+    std::istringstream lines(clients->text);
+    for (std::string line; std::getline(lines, line);) {
+        std::map<std::string, std::string, std::less<>> fields;
+        std::istringstream words(line);
+        for (std::string word; words >> word;) {
+            auto const equals = std::min(word.find('='), word.size() - 1);
+            fields[word.substr(0, equals)] = word.substr(equals + 1);
+        }
+        bool const of_ours = fields["db"] == std::to_string(redis_.config().database);
+        if (!of_ours || fields["name"] == client_name()) continue;
+        others.push_back(fields["name"].empty() ? fields["addr"].substr(0, fields["addr"].rfind(':')) : fields["name"]);
+    }
+    std::ranges::sort(others);
+    others.erase(std::ranges::unique(others).begin(), others.end());
+    return others;
 }
 
 void ClusterEvents::publish(Event const& event) {

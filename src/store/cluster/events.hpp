@@ -24,6 +24,7 @@
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "store/cluster/change_signals.hpp"
 #include "store/cluster/redis_client.hpp"
@@ -48,6 +49,10 @@ public:
     std::unique_ptr<Subscription> subscribe(UserId user, std::function<void(Event const&)> callback) override;
     void publish(Event const& event) override;
     std::shared_ptr<Watch> watch(UserId user) override;
+
+    // Who else listens to events of this Redis database, as every process does that serves from the store: Mallards by
+    // name ("mallard:<host>:<pid>"), WildDucks by address, each once. not_supported: Redis does not tell us.
+    Result<std::vector<std::string>> listeners_elsewhere();
 
 private:
     class Handle;
@@ -83,6 +88,7 @@ private:
     void enqueue(Outgoing out);
     void enlist_all();
     bool by_worker_channels();
+    std::string client_name() const;
     Result<void> enlist(UserId user);
 
     RedisClient& redis_;

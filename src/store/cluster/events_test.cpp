@@ -64,6 +64,25 @@ TEST_F(ClusterEventsTest, SpeakInWildDucksWords) {
     EXPECT_EQ(payloads()[2], R"({"e":"5f0000000000000000000001","p":{"command":"LOGOUT","reason":"say \"bye\""}})");
 }
 
+TEST_F(ClusterEventsTest, KnowWhoElseListensOnTheirDatabase) {
+    ClusterEvents events(*redis, {.worker_id = "one host:1"});
+    EXPECT_EQ(events.listeners_elsewhere(), std::vector<std::string>{});
+    {
+        ClusterEvents other(*redis, {.worker_id = "host:2"});
+        EXPECT_EQ(events.listeners_elsewhere(), std::vector<std::string>{"mallard:host:2"});
+        listen("wd_events");  // as WildDuck, which gives no name
+        EXPECT_EQ(events.listeners_elsewhere(), (std::vector<std::string>{"127.0.0.1", "mallard:host:2"}));
+        EXPECT_EQ(other.listeners_elsewhere(), (std::vector<std::string>{"127.0.0.1", "mallard:one_host:1"}));
+    }
+    listener.reset();
+    RedisConfig elsewhere = redis->config();
+    ++elsewhere.database;
+    std::atomic<bool> ready = false;
+    RedisSubscriber const of_another_store(elsewhere, {"wd_events"}, [](auto...) {}, [&] { ready = true; });
+    ASSERT_TRUE(eventually([&] { return ready.load(); }));
+    EXPECT_TRUE(eventually([&] { return events.listeners_elsewhere()->empty(); }));
+}
+
 TEST_F(ClusterEventsTest, UnderstandOthersHoweverTheyWriteJson) {
     ClusterEvents events(*redis, {});
     std::mutex seen_mutex;

@@ -248,12 +248,13 @@ Result<RedisReply> RedisClient::run(RedisScript const& script, std::string_view 
 }
 
 RedisSubscriber::RedisSubscriber(RedisConfig config, std::vector<std::string> channels, OnMessage on_message,
-                                 std::function<void()> on_connected, std::function<void()> on_lost)
+                                 std::function<void()> on_connected, std::function<void()> on_lost, std::string name)
     : config_(std::move(config)),
       channels_(std::move(channels)),
       on_message_(std::move(on_message)),
       on_connected_(std::move(on_connected)),
       on_lost_(std::move(on_lost)),
+      name_(std::move(name)),
       thread_([this] { listen(); }) {}
 
 RedisSubscriber::~RedisSubscriber() {
@@ -292,6 +293,7 @@ Result<void> RedisSubscriber::session() {
     constexpr std::chrono::milliseconds look_up{50};  // how soon it sees that it shall end
     constexpr std::chrono::seconds silence_max{30};   // then it asks whether anybody is there
     MALLARD_TRY_ASSIGN(auto const connection, RedisConnection::open(config_));
+    if (!name_.empty()) (void)connection->command({"CLIENT", "SETNAME", name_});
     std::vector<std::string_view> words = {"SUBSCRIBE"};
     words.insert(words.end(), channels_.begin(), channels_.end());
     MALLARD_TRY(connection->send(words));

@@ -127,8 +127,9 @@ private:
 class RedisSubscriber {
 public:
     using OnMessage = std::function<void(std::string_view channel, std::string_view payload)>;
+    // `name` shows in Redis' list of clients.
     RedisSubscriber(RedisConfig config, std::vector<std::string> channels, OnMessage on_message,
-                    std::function<void()> on_connected, std::function<void()> on_lost = {});
+                    std::function<void()> on_connected, std::function<void()> on_lost = {}, std::string name = {});
     ~RedisSubscriber();
 
 private:
@@ -141,6 +142,7 @@ private:
     OnMessage const on_message_;
     std::function<void()> const on_connected_;
     std::function<void()> const on_lost_;
+    std::string const name_;
     std::mutex mutex_;
     std::condition_variable stopping_;
     std::atomic<bool> stop_ = false;

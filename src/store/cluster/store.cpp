@@ -71,7 +71,7 @@ public:
     Documents& documents() override { return documents_; }
     MailStore& mail() override { return mail_; }
     SharedState& state() override { return state_; }
-    Events& events() override { return events_; }
+    ClusterEvents& events() override { return events_; }
     MongoClient& mongo() override { return *mongo_; }
     RedisClient& redis() override { return *redis_; }
 

@@ -37,7 +37,7 @@ public:
     virtual Documents& documents() = 0;
     virtual MailStore& mail() = 0;
     virtual SharedState& state() = 0;
-    virtual Events& events() = 0;
+    virtual ClusterEvents& events() = 0;
     virtual MongoClient& mongo() = 0;
     virtual RedisClient& redis() = 0;
 
