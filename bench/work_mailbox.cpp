@@ -15,7 +15,7 @@ int fill(Options const& options) {
         ready();
         for (std::uint64_t i = 0; i < options.operations / options.connections; ++i) {
             auto const message = text_message(options.seed + i * options.connections + number, options.size, user);
-            client.append(options.mailbox, message, true);
+            client.append(options.mailbox, message, false);
             latencies.push_back(0);
         }
         return std::uint64_t{0};

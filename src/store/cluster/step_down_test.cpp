@@ -18,7 +18,8 @@ protected:
     void SetUp() override {
         if (!have_servers()) GTEST_SKIP() << no_servers;
         auto const admin = url_of_database(test_mongo_url(), "admin");
-        admin_ = open_client({.url = admin + (admin.contains('?') ? "&" : "?") + "directConnection=true"});  // primary or not
+        admin_ = open_client(
+            {.url = admin + (admin.contains('?') ? "&" : "?") + "directConnection=true"});  // primary or not
         if (!admin_->features().retryable_writes) GTEST_SKIP() << admin_->features().server << " is no replica set";
         redis_ = std::move(*RedisClient::open(test_redis_url()));
         mongo_ = open_client({.url = url_});
