@@ -32,6 +32,7 @@ DATE = '"20-Nov-2026 10:00:00 +0000"'
 NEWS_SECONDS_MAX = 15
 ROUNDS = 5
 AT_ONCE = 40
+INDEXES_SECONDS_MAX = 60
 
 
 def with_crlf(text):
@@ -369,6 +370,36 @@ class BesideWildDuck(unittest.TestCase):
 
     def test_the_check_finds_nothing(self):
         self.assertEqual(self.mallard.check(), [])
+
+
+def indexes(database):
+    """{(collection, name): definition} of all."""
+    out = {}
+    for collection in database.list_collection_names():
+        for index in database[collection].list_indexes():
+            definition = dict(index, key=list(index["key"].items()))
+            definition.pop("v")
+            out[collection, definition.pop("name")] = definition
+    return out
+
+
+class OnEmptyDatabases(unittest.TestCase):
+    # Of 1.51, for what Mallard has not.
+    NEWER = {("messages", "outbound_message")}
+    NEWER_COLLECTIONS = {"mcptokens"}
+
+    def test_mallard_makes_the_indexes_that_wildduck_makes(self):
+        with Cluster(nodes=1, kind="mongod") as cluster:
+            url = cluster.mongo.url().replace("/mallard_test", "/wildduck_alone")
+            ours = indexes(documents.database(cluster.mongo.url()))
+            with WildDuck(url, cluster.redis.url()):
+                end = time.monotonic() + INDEXES_SECONDS_MAX
+                while not ours.keys() <= (theirs := indexes(documents.database(url))).keys() and time.monotonic() < end:
+                    time.sleep(0.2)
+        wanted = {place: definition for place, definition in theirs.items()
+                  if place not in self.NEWER and place[0] not in self.NEWER_COLLECTIONS}
+        self.assertEqual(wanted, ours)
+        print(f"{len(ours)} indexes", end=" ... ")
 
 
 class AwayFromWildDuck(unittest.TestCase):

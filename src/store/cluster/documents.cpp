@@ -187,9 +187,10 @@ Result<std::uint64_t> ClusterDocuments::count(Collection const& collection, Quer
     if (index == nullptr && !query.index.empty())
         return fail(ErrorKind::internal, "Internal error", "no index " + std::string(query.index));
     auto const filter = filter_of(collection, query, index, std::nullopt, clock_.now());
-    bool const hint = index != nullptr && is_hintable(collection, index->name);
-    MALLARD_TRY_ASSIGN(auto const rows, client_.count(db_of(collection), collection.name, filter,
-                                                      hint ? std::string(index->name) : std::string()));
+    std::string hint;
+    if (index != nullptr && is_hintable(collection, index->name)) hint = index->name;
+    if (filter.empty()) hint = "_id_";  // counts keys; without, all documents are read
+    MALLARD_TRY_ASSIGN(auto const rows, client_.count(db_of(collection), collection.name, filter, hint));
     return static_cast<std::uint64_t>(rows);
 }
 
