@@ -44,9 +44,10 @@ void warn_of_notices(config::Settings const& settings) {
 void reload(Server& server, CommonOptions const& options) {
     auto const settings = load_settings(options);
     auto const done = settings ? server.reload(*settings) : Result<void>(std::unexpected(settings.error()));
-    if (done)
+    if (done) {
         log(LogLevel::info, {"app"}, "configuration and certificates reloaded");
-    else
+        warn_of_notices(*settings);
+    } else
         log(LogLevel::error, {"app"}, "reload failed, nothing that was wrong is in force",
             {{"error", done.error().message}});
 }

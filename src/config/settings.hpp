@@ -42,7 +42,7 @@ public:
     // TOML 1.0. A syntax error ends reading; everything else is collected.
     Mistakes read_toml(std::string_view toml, std::string const& file_name) { return read_toml(toml, file_name, ""); }
     // The same of a file, and of those that it includes (include.hpp).
-    Mistakes read_file(std::string const& path) { return read_file(path, "", 0); }
+    Mistakes read_file(std::string const& path) { return read_file(path, "", {}); }
     // Names that start with MALLARD_, except MALLARD_TEST_…, which are the tests' own.
     Mistakes read_environment(std::vector<std::pair<std::string, std::string>> const& variables);
     Mistakes set(std::string_view assignment, std::string const& where);  // key=value
@@ -60,8 +60,10 @@ private:
     };
     Entry const& entry(std::string_view key) const;
     Mistakes read_toml(std::string_view toml, std::string const& file_name, std::string const& section);
-    Mistakes read_file(std::string const& path, std::string const& section, unsigned depth);
-    Mistakes read_included(std::string_view toml, std::string const& path, std::string const& section, unsigned depth);
+    // `around`: the files that include this one, the outermost first.
+    Mistakes read_file(std::string const& path, std::string const& section, std::vector<std::string> around);
+    Mistakes read_included(std::string_view toml, std::string const& path, std::string const& section,
+                           std::vector<std::string> const& around);
     Mistakes assign_text(Option const& option, std::string_view text, std::string const& where);
     Mistakes assign(Option const& option, Value value, std::string const& where);
 

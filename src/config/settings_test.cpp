@@ -227,7 +227,16 @@ TEST_F(IncludedFiles, AreMistakesWhereTheyCannotBeRead) {
               lacks + ":2: the included file " + (folder / "none.toml").string() + " cannot be found\n" + lacks +
                   ":3: the environment has no MALLARD_TEST_NOTHING, which an included path names\n");
     auto const itself = put("b.toml", "# @include \"b.toml\"\n");
-    EXPECT_EQ(first(Settings().read_file(itself)), itself + ":1: files include each other more than 10 deep");
+    EXPECT_EQ(first(Settings().read_file(itself)), itself + ":1: " + itself + " includes itself");
+    // Twice in each of two: not all the ways through them are tried.
+    auto const one = put("one.toml", "# @include \"two.toml\"\n# @include \"./two.toml\"\n");
+    auto const two = put("two.toml", "# @include \"one.toml\"\n# @include \"one.toml\"\n");
+    EXPECT_EQ(Settings().read_file(one).size(), 4u);
+    std::string deep;
+    for (int n = 0; n < 12; ++n)
+        deep = put("deep" + std::to_string(n) + ".toml", "# @include \"deep" + std::to_string(n - 1) + ".toml\"\n");
+    EXPECT_EQ(first(Settings().read_file(deep)),
+              (folder / "deep1.toml").string() + ":1: files include each other more than 10 deep");
     put("c.json", "{}");
     auto const json = put("c.toml", "# @include \"c.json\"\n");
     EXPECT_EQ(first(Settings().read_file(json)),

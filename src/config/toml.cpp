@@ -17,9 +17,12 @@
 #include <toml++/toml.h>
 #pragma pop_macro("NDEBUG")
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <variant>
 
 #include "config/include.hpp"
 #include "config/settings.hpp"
@@ -140,32 +143,44 @@ Mistakes Settings::read_toml(std::string_view toml_text, std::string const& file
     return mistakes;
 }
 
-Mistakes Settings::read_file(std::string const& path, std::string const& section, unsigned depth) {
+Mistakes Settings::read_file(std::string const& path, std::string const& section, std::vector<std::string> around) {
     std::ifstream file(path, std::ios::binary);
     if (!file) return {{path, "cannot be read: check the name given to --config, and its permissions"}};
     std::string const text{std::istreambuf_iterator<char>(file), {}};
     if (file.bad()) return {{path, "cannot be read: is it a file?"}};
     auto mistakes = read_toml(text, path, section);
-    auto const more = read_included(text, path, section, depth);
+    around.push_back(path);
+    auto const more = read_included(text, path, section, around);
     mistakes.insert(mistakes.end(), more.begin(), more.end());
     return mistakes;
 }
 
 Mistakes Settings::read_included(std::string_view toml, std::string const& path, std::string const& section,
-                                 unsigned depth) {
+                                 std::vector<std::string> const& around) {
+    auto const read = [&](std::string const& file, std::string const& target) -> std::variant<std::string, Mistakes> {
+        if (!file.ends_with(".toml")) return file + " is not TOML: write its options as TOML";
+        auto const is_same = [&](std::string const& one) {
+            std::error_code ignored;
+            return std::filesystem::equivalent(one, file, ignored);
+        };
+        if (std::ranges::any_of(around, is_same)) return file + " includes itself";
+        if (around.size() > depth_max) return fmt::format("files include each other more than {} deep", depth_max);
+        return read_file(file, target, around);
+    };
     Mistakes mistakes;
     for (auto const& include : includes_of(toml)) {
         std::string const where = fmt::format("{}:{}", path, include.line);
         std::string const dot = section.empty() || include.section.empty() ? "" : ".";
         std::string const target = section + dot + include.section;
         if (find_wildduck_option(target)) continue;  // whatever is in it
-        if (depth == depth_max) return {{where, fmt::format("files include each other more than {} deep", depth_max)}};
         auto const files = files_of(include.path, path);
         if (!files) mistakes.push_back({where, files.error().message});
         for (auto const& file : files.value_or(std::vector<std::string>())) {
-            auto found = file.ends_with(".toml") ? read_file(file, target, depth + 1)
-                                                 : Mistakes{{where, file + " is not TOML: write its options as TOML"}};
-            mistakes.insert(mistakes.end(), found.begin(), found.end());
+            auto const done = read(file, target);
+            if (auto const* wrong = std::get_if<std::string>(&done))
+                mistakes.push_back({where, *wrong});
+            else
+                std::ranges::copy(std::get<Mistakes>(done), std::back_inserter(mistakes));
         }
     }
     return mistakes;
