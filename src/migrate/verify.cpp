@@ -34,7 +34,7 @@ std::string without_custom(std::string const& meta) {
     return document->encode();
 }
 
-// What differs between two records; empty: nothing.
+// What differs; empty: nothing.
 std::string difference(store::Row const& a, store::Row const& b) {
     if (a.id != b.id) return fmt::format("has the id {}, not {}", b.id.hex(), a.id.hex());
     if (a.internal_date != b.internal_date)
