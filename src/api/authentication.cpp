@@ -95,6 +95,8 @@ Answer authenticate(Call& call) {
     bool const second_factor = std::ranges::any_of(login->require_2fa, [](auto const& m) { return m != "custom"; });
     if (call.flag("token") && !second_factor) {
         auto token = call.services.accounts.create_token(login->user.hex(), "user", call.config.token_ttl);
+        if (!token && token.error().kind == ErrorKind::unavailable)
+            return std::unexpected(failure_of(token.error(), Subject::user));
         if (!token)
             return std::unexpected(Failure{403, "AuthFailed", "Authentication failed: " + token.error().message});
         reply["token"] = std::move(*token);

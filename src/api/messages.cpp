@@ -249,7 +249,9 @@ Answer update_messages(Call& call) {
         !flags.empty() || call.has("moveTo") || call.flag("markHam") || call.has("expires") || call.has("metaData");
     if (!asked) return std::unexpected(Failure{500, "", "Nothing was changed"});
     auto const mailbox = call.services.mailboxes.get(call.user(), call.mailbox());
-    if (!mailbox) return std::unexpected(Failure{500, "", "This mailbox does not exist"});
+    if (!mailbox && mailbox.error().kind == ErrorKind::not_found)
+        return std::unexpected(Failure{500, "", "This mailbox does not exist"});
+    if (!mailbox) return std::unexpected(failure_of(mailbox.error(), Subject::mailbox));
     auto const index = call.services.mailboxes.snapshot(mailbox->id);
     if (!index) return std::unexpected(failure_of(index.error(), Subject::mailbox));
     auto const uids = present(**index, parse_range(call.text("message")));
@@ -267,7 +269,7 @@ Answer delete_message(Call& call) {
     auto const message = find_message(call);
     if (!message) {
         Failure failure = message.error();
-        failure.code.clear();
+        if (failure.status == 404) failure.code.clear();
         return std::unexpected(std::move(failure));
     }
     auto const erased =

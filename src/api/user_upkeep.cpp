@@ -11,6 +11,7 @@ namespace {
 using namespace http;
 
 Failure with_status(Failure failure, unsigned status, std::string code = {}) {
+    if (failure.status == 503) return failure;  // it may be asked for again
     failure.status = status;
     if (!code.empty()) failure.code = std::move(code);
     return failure;

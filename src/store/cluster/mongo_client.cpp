@@ -156,6 +156,15 @@ void MongoClient::Impl::came_back() const {
     if (away.exchange(false)) log(LogLevel::info, who, "MongoDB is back");
 }
 
+bool MongoClient::Impl::may_look() const {
+    constexpr std::chrono::milliseconds pause{1'000};
+    auto const now =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count();
+    auto due = look_again_at.load();
+    return now >= due && look_again_at.compare_exchange_strong(due, now + pause.count());
+}
+
 Result<std::unique_ptr<MongoClient>> MongoClient::open(MongoConfig const& config) {
     initialise_library();
     auto impl = std::make_unique<Impl>();

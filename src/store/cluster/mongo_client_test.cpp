@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "store/cluster/breaking_proxy.hpp"
 #include "store/cluster/test_backend.hpp"
 #include "store/cluster/wildduck_indexes.hpp"
 
@@ -52,6 +53,37 @@ protected:
     std::unique_ptr<TestDatabase> database;
     MongoClient* client = nullptr;
 };
+
+TEST_F(MongoClientTest, WaitsForADatabaseThatIsAwayOnceAndNotWithEveryCall) {
+    auto const url = url_of_database(test_mongo_url(), "mallard_away");
+    auto const hosts = url.find("//") + 2;
+    BreakingProxy proxy(port_of_url(url.substr(0, url.find('/', hosts))));
+    auto opened = MongoClient::open(
+        {.url = "mongodb://127.0.0.1:" + std::to_string(proxy.port()) +
+                "/mallard_away?directConnection=true&serverSelectionTimeoutMS=300&heartbeatFrequencyMS=500",
+         .retry_for = std::chrono::milliseconds(1'000)});
+    ASSERT_TRUE(opened) << opened.error().context;
+    auto const find = [&] { return (*opened)->find_one(Db::main, "c", {{"_id", 1}}); };
+    ASSERT_TRUE(find());
+    using Clock = std::chrono::steady_clock;
+    proxy.arm(1, BreakingProxy::Point::before_request, true);
+    auto began = Clock::now();
+    EXPECT_FALSE(find());
+    EXPECT_GT(Clock::now() - began, std::chrono::milliseconds(500));
+    began = Clock::now();
+    for (int i = 0; i < 200; ++i) {
+        auto const refused = find();
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().kind, ErrorKind::unavailable);
+    }
+    EXPECT_LT(Clock::now() - began, std::chrono::seconds(10));  // each by itself would wait for 300 ms at least
+    proxy.disarm();
+    for (auto const end = Clock::now() + std::chrono::seconds(20); !find();) {
+        ASSERT_LT(Clock::now(), end);
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(find());
+}
 
 TEST_F(MongoClientTest, MakesAllOfWildDucksIndexesAndMayDoSoTwice) {
     auto const first = ensure_wildduck_indexes(*client);

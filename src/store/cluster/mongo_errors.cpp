@@ -104,6 +104,10 @@ ErrorKind kind_of_code(std::int64_t code) {
 
 }  // namespace
 
+Error MongoClient::Impl::not_there() {
+    return {ErrorKind::unavailable, std::string(come_back), "it was away a moment ago"};
+}
+
 Error error_of_code(std::int64_t code, std::string_view message) {
     std::string const context = "MongoDB " + std::to_string(code) + ": " + std::string(message);
     if (fate_of_code(code) != Fate::refused) return {ErrorKind::unavailable, std::string(come_back), context};

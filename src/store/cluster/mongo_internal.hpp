@@ -102,12 +102,18 @@ struct MongoClient::Impl {
     bool opened = false;  // until then whoever opens us tells what is wrong
     void went_away(Error const& why) const;
     void came_back() const;
+    // Then those who call need not wait for it one by one: one call a second looks for it, the others are told at once.
+    mutable std::atomic<std::int64_t> look_again_at = 0;  // milliseconds of the steady clock
+    bool may_look() const;
+    static Error not_there();
 
     // Calls attempt() -> std::expected<T, Failure> until it succeeds, is refused, or the time for it is over.
     // `repeatable`: may happen twice without harm.
     template <class T, class F>
     Result<T> retrying(bool repeatable, F&& attempt) const {
-        auto const end = std::chrono::steady_clock::now() + retry_for;
+        bool const was_away = away;
+        if (was_away && !may_look()) return std::unexpected(not_there());
+        auto const end = std::chrono::steady_clock::now() + (was_away ? std::chrono::milliseconds(0) : retry_for);
         for (std::chrono::milliseconds pause{20};; pause = std::min(pause * 2, std::chrono::milliseconds(1'000))) {
             std::expected<T, Failure> result = attempt();
             if (result) {
