@@ -6,13 +6,11 @@ Two workers serve meanwhile. Where nothing is damaged check finds nothing, also 
 
 import re
 import smtplib
-import sys
 import threading
 import time
 import unittest
 
-from cluster import Cluster, servers
-import cases
+from cluster import Cluster, run_cases, servers
 from imap_session import ImapSession
 
 USER, PASSWORD = "ann@example.com", "secret-check"
@@ -31,12 +29,11 @@ def message(number, attachment=False):
 class Check(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        import pymongo
         cls.cluster = Cluster(workers=2, kind="mongod")
         cls.cluster.__enter__()
         cls.addClassCleanup(cls.cluster.close)
         cls.server = cls.cluster.nodes[0]
-        cls.database = pymongo.MongoClient(cls.cluster.mongo.url()).get_default_database()
+        cls.database = servers.database(cls.cluster.mongo.url())
         cls.user = cls.cluster.add_user(USER, PASSWORD)
         for number in range(20):
             cls.deliver(message(number, attachment=number % 4 == 0))
@@ -163,10 +160,4 @@ class Check(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    try:
-        servers.mongod()
-        servers.import_pymongo()
-    except servers.Missing as why:
-        print(f"skipped: {why}")
-        sys.exit(77)
-    cases.main()
+    run_cases(servers.mongod, servers.import_pymongo)

@@ -15,12 +15,24 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / folder) for folder in ("support", "model", "mongo", "crash")]
+import cases  # noqa: E402
 import servers  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
 from mallard_server import MallardServer  # noqa: E402
 from worker_processes import metric, workers  # noqa: E402
 
 START_SECONDS_MAX = 45
+
+
+def run_cases(*needs):
+    """The cases of the script; skipped where something that it needs (a function that raises Missing) cannot be had."""
+    try:
+        for need in needs:
+            need()
+    except servers.Missing as why:
+        print(f"skipped: {why}")
+        sys.exit(77)
+    cases.main()
 
 
 class Cluster:

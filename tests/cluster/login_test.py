@@ -2,12 +2,10 @@
 """A MongoDB that wants a login: with one that may read and write this database alone all works; a wrong one is told at start."""
 
 import smtplib
-import sys
 import tempfile
 import unittest
 
-from cluster import servers
-import cases
+from cluster import run_cases, servers
 from imap_session import ImapSession
 from mallard_server import MallardServer
 
@@ -77,10 +75,4 @@ class Login(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    try:
-        servers.mongod()
-        servers.import_pymongo()
-    except servers.Missing as why:
-        print(f"skipped: {why}")
-        sys.exit(77)
-    cases.main()
+    run_cases(servers.mongod, servers.import_pymongo)

@@ -3,12 +3,10 @@
 
 import concurrent.futures
 import re
-import sys
 import time
 import unittest
 
-from cluster import Cluster, servers
-import cases
+from cluster import Cluster, run_cases, servers
 from imap_session import ImapSession
 from mallard_server import ApiError, ask
 from wire import Lmtp
@@ -119,9 +117,4 @@ class Outage(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    try:
-        servers.mongod()
-    except servers.Missing as why:
-        print(f"skipped: {why}")
-        sys.exit(77)
-    cases.main()
+    run_cases(servers.mongod)

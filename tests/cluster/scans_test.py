@@ -7,12 +7,10 @@ The C++ tests ask MongoDB to explain what the mail store asks; this one sees all
 was looked at was wanted."""
 
 import random
-import sys
 import time
 import unittest
 
-from cluster import Cluster, servers
-import cases
+from cluster import Cluster, run_cases, servers
 import fault_test
 from imap_session import ImapSession
 from mallard_server import ApiError
@@ -34,7 +32,7 @@ class Scans(unittest.TestCase):
         cls.cluster = Cluster(nodes=1, kind="mongod").__enter__()
         cls.addClassCleanup(cls.cluster.close)
         cls.server = cls.cluster.nodes[0]
-        cls.database = servers.import_pymongo().MongoClient(cls.cluster.mongo.url()).get_default_database()
+        cls.database = servers.database(cls.cluster.mongo.url())
         for number in range(OTHERS):
             cls.server.api("POST", "/users", {"username": f"other{number}", "password": PASSWORD, "tags": ["others"],
                                               "address": f"other{number}@example.com"})
@@ -119,10 +117,4 @@ class Scans(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    try:
-        servers.mongod()
-        servers.import_pymongo()
-    except servers.Missing as why:
-        print(f"skipped: {why}")
-        sys.exit(77)
-    cases.main()
+    run_cases(servers.mongod, servers.import_pymongo)

@@ -309,3 +309,8 @@ def import_pymongo():
     sys.path.append(str(from_pypi(PYMONGO)))
     import pymongo
     return pymongo
+
+
+def database(url):
+    """The one that the URL names, as pymongo has it."""
+    return import_pymongo().MongoClient(url).get_default_database()

@@ -19,7 +19,7 @@ sys.path[:0] = [str(HERE.parent / folder) for folder in ("support", "cluster", "
 import documents  # noqa: E402
 import random_message  # noqa: E402
 import servers  # noqa: E402
-from cluster import Cluster  # noqa: E402
+from cluster import Cluster, run_cases  # noqa: E402
 from common import PASSWORD, message  # noqa: E402
 from imap_session import ImapSession, parse_fetch  # noqa: E402
 from mallard_server import ApiError, MallardServer  # noqa: E402
@@ -89,7 +89,7 @@ class BesideWildDuck(unittest.TestCase):
             cls.cluster.close()
             raise
         cls.both = {"WildDuck": cls.wildduck, "Mallard": cls.mallard}
-        cls.database = documents.database(cls.cluster.mongo.url())
+        cls.database = servers.database(cls.cluster.mongo.url())
         cls.sources = sources()
         cls.users = {}
         for name, server in cls.both.items():  # WildDuck first: Mallard meets its stored bodies
@@ -391,10 +391,10 @@ class OnEmptyDatabases(unittest.TestCase):
     def test_mallard_makes_the_indexes_that_wildduck_makes(self):
         with Cluster(nodes=1, kind="mongod") as cluster:
             url = cluster.mongo.url().replace("/mallard_test", "/wildduck_alone")
-            ours = indexes(documents.database(cluster.mongo.url()))
+            ours = indexes(servers.database(cluster.mongo.url()))
             with WildDuck(url, cluster.redis.url()):
                 end = time.monotonic() + INDEXES_SECONDS_MAX
-                while not ours.keys() <= (theirs := indexes(documents.database(url))).keys() and time.monotonic() < end:
+                while not ours.keys() <= (theirs := indexes(servers.database(url))).keys() and time.monotonic() < end:
                     time.sleep(0.2)
         wanted = {place: definition for place, definition in theirs.items()
                   if place not in self.NEWER and place[0] not in self.NEWER_COLLECTIONS}
@@ -444,11 +444,4 @@ class AwayFromWildDuck(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    try:
-        wildduck()
-        servers.mongod()
-        servers.import_pymongo()
-    except servers.Missing as why:
-        print(f"skipped: {why}")
-        sys.exit(77)
-    unittest.main(verbosity=2, warnings="ignore")
+    run_cases(wildduck, servers.mongod, servers.import_pymongo)

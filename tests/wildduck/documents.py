@@ -2,8 +2,6 @@
 
 import re
 
-import servers
-
 # Of each message its own.
 OWN = {"_id", "root", "mailbox", "user", "thread", "magic", "retentionTime"}
 # Mallard's, which WildDuck ignores.
@@ -14,10 +12,6 @@ ADDRESS_FIELDS = {"from", "sender", "reply-to", "to", "cc", "bcc"}
 MADE_UP_NAME = re.compile(r"[0-9a-f]{8}\.\w+")
 ODD_NAME = re.compile(r"01 Quien Te Dij")  # two messages of the corpus
 MADE_UP_ID = re.compile(r"<[0-9a-f-]{36}@wildduck\.email>")
-
-
-def database(url):
-    return servers.import_pymongo().MongoClient(url).get_default_database()
 
 
 def of_user(database, user):
