@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ostream>
 
 namespace mallard {
 
@@ -54,5 +55,7 @@ std::string RangeSet::to_string() const {
     }
     return fmt::to_string(out);
 }
+
+std::ostream& operator<<(std::ostream& out, RangeSet const& set) { return out << set.to_string(); }
 
 }  // namespace mallard

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ public:
     std::vector<Range> const& ranges() const { return ranges_; }
     std::string to_string() const;  // RFC 9051 §9 uid-set: "1:3,7"; "" when empty
     bool operator==(RangeSet const&) const = default;
+    friend std::ostream& operator<<(std::ostream& out, RangeSet const& set);  // to_string(), for tests that fail
 
 private:
     std::vector<Range> ranges_;

@@ -128,9 +128,9 @@ private:
     Result<void> remove_all(MailboxId id, bool archived, bson::Document const& also = {});
     Result<void> drop_mailbox(MailboxId id, bool archived);
     Result<FlagsChanged> write_flags(OpenMailbox& box, UidSet const& uids, FlagChange const& change,
-                                     std::map<Uid, bson::Document>& done);  // done: what carries the change's modseq
+                                     std::map<Uid, bson::Document>& done);  // done: what was written
     Result<std::map<Uid, bson::Document>> stamped(MailboxId id, std::vector<Row> const& targets, ModSeq modseq,
-                                                  bool all, Flags const* removed);
+                                                  Flags const* removed);
     // The document before, of the mailbox that the filter names; `keywords` are new to it. not_found.
     Result<bson::Document> bump(bson::Document which, std::int64_t uids, std::int64_t modseqs,
                                 std::vector<std::string> const& keywords = {});

@@ -22,7 +22,8 @@ constexpr std::size_t mailbox_flags_max = 100;  // storage.md §4.1
 constexpr int attempts_max = 12;
 constexpr std::chrono::milliseconds retry_pause{20};
 
-using Targets = std::vector<Row>;  // ascending by UID
+using Targets = std::vector<Row>;                // ascending by UID
+using Messages = std::map<Uid, bson::Document>;  // of change_flags: what it has written
 
 bool has(Flags const& flags, std::string_view keyword) {
     return std::ranges::find(flags.keywords, keyword) != flags.keywords.end();
@@ -43,13 +44,13 @@ bool changes(Flags const& before, FlagMode mode, Flags const& by) {
     return false;
 }
 
-// The rows that become different, and those of `besides`.
+// The rows that become different; with them those that are `done`, for all shall share one modseq.
 Targets targets_of(MailboxIndex const& index, UidSet const& uids, FlagChange const& change, Flags const& by,
-                   UidSet const& besides, UidSet& modified) {
+                   Messages const& done, UidSet& modified) {
     Targets targets;
     bool any = false;
     index.for_uids(uids, [&](std::uint32_t, Row const& row) {
-        bool const again = besides.contains(row.uid);
+        bool const again = done.contains(row.uid);
         if (!again && change.unchanged_since && row.modseq > *change.unchanged_since) {
             modified.add(row.uid);
             return;
@@ -98,27 +99,47 @@ Document flag_update(MailboxInfo const& info, FlagMode mode, Flags const& by, Mo
     return out;
 }
 
-// `below`: only messages that did not change from this modseq on.
-std::vector<Write> flag_writes(MailboxId mailbox, Targets const& targets, Document const& update, ModSeq below) {
+// Only messages that no later modseq has reached; those that are not `done` yet only if they are unchanged since
+// `since`.
+std::vector<Write> flag_writes(MailboxId mailbox, Targets const& targets, Document const& update, ModSeq modseq,
+                               std::optional<ModSeq> since, Messages const& done) {
     std::vector<Write> writes;
-    Document const bound{{"$lt", modseq_value(below)}};
+    auto const below = [&](Row const& row) {
+        return since && !done.contains(row.uid) ? std::min(modseq, *since + 1) : modseq;
+    };
+    auto const bound = [](ModSeq modseq) { return Document{{"$lt", modseq_value(modseq)}}; };
     if (targets.size() <= single_writes_max) {
         for (Row const& row : targets)
-            writes.push_back(
-                {.filter = {{"_id", row.id}, {"mailbox", mailbox}, {"uid", bson::number(row.uid)}, {"modseq", bound}},
-                 .document = update});
+            writes.push_back({.filter = {{"_id", row.id},
+                                         {"mailbox", mailbox},
+                                         {"uid", bson::number(row.uid)},
+                                         {"modseq", bound(below(row))}},
+                              .document = update});
         return writes;
     }
-    for (std::size_t at = 0; at < targets.size(); at += uids_per_filter) {
-        Array uids;
-        for (std::size_t i = at; i < std::min(targets.size(), at + uids_per_filter); ++i)
-            uids.push_back(bson::number(targets[i].uid));
-        writes.push_back(
-            {.kind = Write::Kind::update_many,
-             .filter = {{"mailbox", mailbox}, {"uid", Document{{"$in", std::move(uids)}}}, {"modseq", bound}},
-             .document = update});
-    }
+    std::map<ModSeq, Array> by_bound;  // two at most
+    for (Row const& row : targets) by_bound[below(row)].push_back(bson::number(row.uid));
+    for (auto const& [limit, uids] : by_bound)
+        for (std::size_t at = 0; at < uids.size(); at += uids_per_filter) {
+            Array some(uids.begin() + static_cast<std::ptrdiff_t>(at),
+                       uids.begin() + static_cast<std::ptrdiff_t>(std::min(uids.size(), at + uids_per_filter)));
+            writes.push_back({.kind = Write::Kind::update_many,
+                              .filter = {{"mailbox", mailbox},
+                                         {"uid", Document{{"$in", std::move(some)}}},
+                                         {"modseq", bound(limit)}},
+                              .document = update});
+        }
     return writes;
+}
+
+// Not all targets were written, and some messages carry a later modseq of another process: it came first, and ours had
+// no effect, or it came after ours. A message that is as it was wanted counts as written. Not in a conditional change:
+// of two processes that both add $Locked one at most may believe that it was it (RFC 7162 §3.1.3).
+void drop_unwritten(Messages& messages, ModSeq modseq, FlagChange const& change, Flags const& by) {
+    std::erase_if(messages, [&](auto const& entry) {
+        bool const later = entry.second.integer("modseq") != static_cast<std::int64_t>(modseq);
+        return later && (change.unchanged_since || changes(own_flags(entry.second), change.mode, by));
+    });
 }
 
 // Removed flags that are still there, spelled in another way.
@@ -146,9 +167,9 @@ void erase_flags(Document& message, Array const& names) {
 
 }  // namespace
 
-// The targets that carry `modseq` now, or, where all of them got it, a later one.
+// The targets that carry `modseq` or a later one now.
 Result<std::map<Uid, Document>> ClusterMailStore::stamped(MailboxId id, std::vector<Row> const& targets, ModSeq modseq,
-                                                          bool all, Flags const* removed) {
+                                                          Flags const* removed) {
     Document const ours{{"mailbox", id}, {"modseq", modseq_value(modseq)}};
     Document filter{{"mailbox", id}, {"modseq", Document{{"$gte", modseq_value(modseq)}}}};
     if (targets.size() == 1) filter.set("_id", targets.front().id);
@@ -158,9 +179,7 @@ Result<std::map<Uid, Document>> ClusterMailStore::stamped(MailboxId id, std::vec
                        mongo_.find(Db::main, "messages", filter,
                                    {.projection = projection, .batch = static_cast<std::int32_t>(targets.size() + 1)}));
     std::erase_if(messages, [&](auto const& message) {
-        bool const later = message.integer("modseq") != static_cast<std::int64_t>(modseq);
-        auto const uid = static_cast<Uid>(message.integer("uid"));
-        return (later && !all) || !std::ranges::binary_search(targets, uid, {}, &Row::uid);
+        return !std::ranges::binary_search(targets, static_cast<Uid>(message.integer("uid")), {}, &Row::uid);
     });
     if (Array const others = removed ? left_over(messages, *removed) : Array{}; !others.empty()) {
         MALLARD_TRY(mongo_.write(Db::main, "messages",
@@ -202,13 +221,12 @@ Result<FlagsChanged> ClusterMailStore::change_flags(MailboxId id, UidSet const& 
 Result<FlagsChanged> ClusterMailStore::write_flags(OpenMailbox& box, UidSet const& uids, FlagChange const& change,
                                                    std::map<Uid, Document>& done) {
     FlagsChanged result;
-    UidSet again;  // stamped already; if others must be tried again, they come along, for all shall share one modseq
     bool looked = false;
     bool const limited = change.mode != FlagMode::remove;
     for (int attempt = 0;;) {
         MALLARD_TRY_ASSIGN(Flags by, spelled(box, change.flags, limited));
         result.modified = {};
-        Targets targets = targets_of(*box.index, uids, change, by, again, result.modified);
+        Targets targets = targets_of(*box.index, uids, change, by, done, result.modified);
         if (targets.empty() && !looked) {  // that nothing is to be done, the database must say
             looked = true;
             MALLARD_TRY(open_.refresh(box));
@@ -224,36 +242,37 @@ Result<FlagsChanged> ClusterMailStore::write_flags(OpenMailbox& box, UidSet cons
             MALLARD_TRY(open_.catch_up(box, before));
             MALLARD_TRY_ASSIGN(by, spelled(box, change.flags, limited));
             result.modified = {};
-            targets = targets_of(*box.index, uids, change, by, again, result.modified);
+            targets = targets_of(*box.index, uids, change, by, done, result.modified);
             if (targets.empty()) box.note(modseq);
             if (targets.empty()) break;
         }
-        ModSeq const below =
-            change.unchanged_since && again.empty() ? std::min(modseq, *change.unchanged_since + 1) : modseq;
         MALLARD_TRY_ASSIGN(
             auto const written,
             mongo_.bulk(Db::main, "messages",
-                        flag_writes(box.id, targets, flag_update(box.index->info, change.mode, by, modseq), below),
+                        flag_writes(box.id, targets, flag_update(box.index->info, change.mode, by, modseq), modseq,
+                                    change.unchanged_since, done),
                         false));
         if (!written.failures.empty()) return std::unexpected(written.failures.front().error);
-        bool const all = written.matched == static_cast<std::int64_t>(targets.size());
-        MALLARD_TRY_ASSIGN(done,
-                           stamped(box.id, targets, modseq, all, change.mode == FlagMode::remove ? &by : nullptr));
+        MALLARD_TRY_ASSIGN(Messages now,
+                           stamped(box.id, targets, modseq, change.mode == FlagMode::remove ? &by : nullptr));
+        if (written.matched != static_cast<std::int64_t>(targets.size())) drop_unwritten(now, modseq, change, by);
         MailboxIndex numbered;
         numbered.keywords = box.index->keywords;
         IndexDelta delta;
-        for (auto const& [uid, message] : done) delta.rows.emplace(uid, row_of(message, numbered));
+        for (auto const& [uid, message] : now) delta.rows.emplace(uid, row_of(message, numbered));
         box.apply(std::move(numbered), std::move(delta), modseq, before);
-        result.modseq = done.empty() ? 0 : modseq;
-        if (done.size() == targets.size()) break;
+        if (!now.empty()) result.modseq = modseq;
+        bool const all = now.size() == targets.size();
+        for (auto& [uid, message] : now) done.insert_or_assign(uid, std::move(message));
+        if (all) break;
         // Who is being moved away is gone before its entry is in the journal.
         std::this_thread::sleep_for(retry_pause * attempt);
         // Some are gone, or were changed by another process after it took a later modseq: what is there now?
         looked = true;
         MALLARD_TRY(open_.refresh(box));
-        again = {};
-        for (auto const& [uid, message] : done) again.add(uid);
+        std::erase_if(done, [&](auto const& entry) { return !box.index->find(entry.first); });
     }
+    if (done.empty()) result.modseq = 0;
     return result;
 }
 

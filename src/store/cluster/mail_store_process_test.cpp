@@ -211,7 +211,8 @@ TEST_F(ClusterProcesses, WithholdAMessageWhileALowerUidIsOnItsWay) {  // RFC 905
 
 TEST_F(ClusterProcesses, LoseNoFlagToEachOther) {
     auto const box = make_mailbox("INBOX");
-    fill(box.id, 3);
+    constexpr Uid last = 12;
+    fill(box.id, last);
     std::vector<MailStore*> const stores{here, other};
     {
         std::vector<std::jthread> writers;
@@ -219,17 +220,17 @@ TEST_F(ClusterProcesses, LoseNoFlagToEachOther) {
             writers.emplace_back([&, w] {
                 for (int i = 0; i < 6; ++i) {
                     auto const done = stores[w % 2]->change_flags(
-                        box.id, {{1, 3}},
+                        box.id, {{1, last}},
                         {FlagMode::add, {0, {"kw" + std::to_string(w) + "-" + std::to_string(i)}}, {}});
                     EXPECT_TRUE(done) << done.error().context;
-                    if (done) EXPECT_EQ(done->changed, (UidSet{{1, 3}}));
+                    if (done) EXPECT_EQ(done->changed, (UidSet{{1, last}}));
                 }
-                if (w == 0) EXPECT_TRUE(stores[0]->change_flags(box.id, {{1, 3}}, {FlagMode::add, {seen, {}}, {}}));
+                if (w == 0) EXPECT_TRUE(stores[0]->change_flags(box.id, {{1, last}}, {FlagMode::add, {seen, {}}, {}}));
                 if (w == 1) EXPECT_TRUE(stores[1]->change_flags(box.id, {{2, 2}}, {FlagMode::add, {flagged, {}}, {}}));
             });
     }
     expect_same(box.id);
-    for (Uid uid = 1; uid <= 3; ++uid) {
+    for (Uid uid = 1; uid <= last; ++uid) {
         EXPECT_EQ(flags_at(*here, box.id, uid).keywords.size(), 24u);
         EXPECT_EQ(flags_at(*here, box.id, uid).system, uid == 2 ? seen | flagged : seen);
     }
@@ -260,6 +261,44 @@ TEST_F(ClusterProcesses, LetOneOfTwoConditionalStoresWin) {  // RFC 7162 §3.1.3
         ASSERT_TRUE(results[0] && results[1]);
         EXPECT_EQ(results[0]->changed.contains(1) + results[1]->changed.contains(1), 1);
         EXPECT_EQ(results[0]->modified.contains(1) + results[1]->modified.contains(1), 1);
+    }
+    expect_same(box.id);
+}
+
+TEST_F(ClusterProcesses, LetOneOfManyConditionalStoresWinEachMessage) {
+    auto const box = make_mailbox("INBOX");
+    fill(box.id, 24);
+    std::vector<MailStore*> const stores{here, other};
+    for (int round = 0; round < 4; ++round) {
+        // Those of up to 16 messages are written one by one, larger ones by their UIDs.
+        UidSet const uids{{1, round % 2 ? 24u : 12u}};
+        ASSERT_TRUE(eventually([&] { return rows_of(*here, box.id) == rows_of(*other, box.id); }));
+        auto const index = *here->snapshot(box.id);
+        ModSeq since = 0;
+        for (std::uint32_t n = 0; n < index->size(); ++n) since = std::max(since, index->row(n).modseq);
+        std::array<std::optional<FlagsChanged>, 4> results;
+        auto const keyword = [&](std::size_t w) { return "r" + std::to_string(round) + "-" + std::to_string(w); };
+        {
+            std::vector<std::jthread> writers;
+            for (std::size_t w = 0; w < results.size(); ++w)
+                writers.emplace_back([&, w] {
+                    auto done = stores[w % 2]->change_flags(box.id, uids, {FlagMode::add, {0, {keyword(w)}}, since});
+                    EXPECT_TRUE(done) << done.error().context;
+                    if (done) results[w] = *done;
+                });
+        }
+        for (Uid uid = 1; uid <= uids.ranges().back().last; ++uid) {
+            int winners = 0;
+            auto const keywords = flags_at(*here, box.id, uid).keywords;
+            for (std::size_t w = 0; w < results.size(); ++w) {
+                ASSERT_TRUE(results[w]);
+                bool const has = std::ranges::find(keywords, keyword(w)) != keywords.end();
+                EXPECT_EQ(results[w]->changed.contains(uid), has) << keyword(w) << " of uid " << uid;
+                EXPECT_EQ(results[w]->modified.contains(uid), !has) << keyword(w) << " of uid " << uid;
+                winners += has;
+            }
+            EXPECT_EQ(winners, 1) << "uid " << uid;
+        }
     }
     expect_same(box.id);
 }
