@@ -61,6 +61,7 @@ Result<void> Accounts::Impl::forget_state(UserId id) {
 
 Result<void> Accounts::erase(UserId id) {
     auto& self = *impl_;
+    MALLARD_TRY_ASSIGN(auto const alone, UserLock::take(self.state, id));
     MALLARD_TRY_ASSIGN(auto const document, self.user_document(id));
     MALLARD_TRY_ASSIGN(auto const deleted, self.documents.get(deleted_users_collection(), id));
     if (!document && !deleted) return fail(ErrorKind::not_found, "This user does not exist");

@@ -1,3 +1,4 @@
+#include <atomic>
 #include <map>
 #include <thread>
 
@@ -259,6 +260,24 @@ TEST_F(Deletion, WaitsForWhoeverIsAtItButNotForEver) {
     EXPECT_FALSE(UserLock::take(backend.state, user.id, milliseconds(0)));
     backend.clock.advance(301'000);
     EXPECT_TRUE(backend.accounts.schedule_deletion(user.id, when));
+}
+
+TEST_F(Deletion, AtOnceWaitsForWhoeverIsAtItToo) {
+    std::jthread eraser;
+    std::atomic<bool> erased = false;
+    {
+        auto const held = UserLock::take(backend.state, user.id, std::chrono::milliseconds(0));
+        ASSERT_TRUE(held);
+        eraser = std::jthread([&] {
+            EXPECT_TRUE(backend.accounts.erase(user.id));
+            erased = true;
+        });
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        EXPECT_FALSE(erased);
+        EXPECT_TRUE(has_mail());
+    }
+    eraser.join();
+    EXPECT_FALSE(has_mail());
 }
 
 }  // namespace

@@ -193,7 +193,9 @@ Result<void> Attachments::write_file(StoredBody& body, std::int32_t magic) {
                                    {"uploadDate", Date{now}},
                                    {"filename", bson::Null{}},
                                    {"contentType", body.content_type},
-                                   {"metadata", std::move(metadata)}});
+                                   {"metadata", std::move(metadata)}},
+                                  // Others count themselves in as soon as it is there.
+                                  [&](Document const& there) { return there.date("uploadDate") == now; });
     if (inserted) return inserted;
     body.content_digest.clear();
     if (inserted.error().kind == ErrorKind::already_exists) writer.undo();

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -50,9 +51,11 @@ public:
 
     std::uint16_t port() const { return port_; }
 
-    // The n-th request from now (1: the next) ends its connection; for_good: and nothing passes any more.
-    void arm(unsigned n, Point point, bool for_good) {
+    // The n-th request from now (1: the next) ends its connection; for_good: and nothing passes any more. `meanwhile`
+    // is called when the server has answered and the client does not know it yet.
+    void arm(unsigned n, Point point, bool for_good, std::function<void()> meanwhile = {}) {
         std::lock_guard const lock(mutex_);
+        meanwhile_ = std::move(meanwhile);
         left_ = n;
         point_ = point;
         for_good_ = for_good;
@@ -114,7 +117,7 @@ private:
             }
             auto& pair = *pairs_.emplace_back(std::make_unique<Pair>(client, server));
             pair.up = std::thread([this, &pair] { requests(pair); });
-            pair.down = std::thread([&pair] { replies(pair); });
+            pair.down = std::thread([this, &pair] { replies(pair); });
         }
     }
 
@@ -182,10 +185,13 @@ private:
         pair.cut();
     }
 
-    static void replies(Pair& pair) {
+    void replies(Pair& pair) {
         std::string message;
         while (read_message(pair.server, message)) {
-            if (pair.break_at_reply) break;
+            if (pair.break_at_reply) {
+                if (meanwhile_) meanwhile_();
+                break;
+            }
             if (!write_all(pair.client, message)) break;
         }
         pair.cut();
@@ -195,6 +201,7 @@ private:
     int listener_;
     mutable std::mutex mutex_;
     std::list<std::unique_ptr<Pair>> pairs_;
+    std::function<void()> meanwhile_;
     unsigned left_ = 0, requests_ = 0;
     Point point_ = Point::before_request;
     bool for_good_ = false, fired_ = false, closed_ = false;

@@ -183,6 +183,68 @@ TEST_F(Fault, NobodyNoticesThatAnAnswerWasLost) {
         });
 }
 
+// An answer that was lost, of a driver that does not ask again: when our own second attempt comes, another process has
+// met what the first one wrote, and has changed it.
+class FaultMeanwhile : public Fault {
+protected:
+    using Meanwhile = std::function<void(ClusterMailStore& other, Scene& scene, std::string const& source)>;
+    // `first`: of the requests of an APPEND that are broken here; those before are of no interest, and take their time.
+    void append_while(unsigned first, Meanwhile const& meanwhile) {
+        Process here(proxied(url_, proxy_->port(), "&retryWrites=false"), *redis_, std::chrono::seconds(8));
+        Process other(url_, *redis_, std::chrono::seconds(8));
+        for (unsigned n = first; n <= requests_max; ++n) {
+            SCOPED_TRACE("broken at request " + std::to_string(n));
+            auto scene = make_scene(here.store);
+            auto const source = conformance::with_attachment(100'000, ++next_, "new " + scene.user.hex());
+            expunged_ = false;
+            proxy_->arm(n, Point::before_reply, false, [&] { meanwhile(other.store, scene, source); });
+            bool const done = acknowledged(append(here.store, scene.from, source));
+            bool const broke = proxy_->disarm();
+            // All are read, with their attachments. (A UID that was lost withholds higher ones from others for a
+            // while.)
+            auto const found = contents(here.store, scene.from);
+            EXPECT_LE(found.count(source), expunged_ ? 0u : 1u);
+            if (done && !expunged_) EXPECT_EQ(found.count(source), 1u);
+            for (auto const& [bytes, times] : scene.messages) EXPECT_EQ(found.count(bytes), 1u);
+            expect_mendable(other.store);
+            if (testing::Test::HasFailure()) return;
+            if (!broke) return;
+        }
+        ADD_FAILURE() << "no end to its requests";
+    }
+    bool expunged_ = false;  // the new message, in this round
+    unsigned met_ = 0;       // in how many rounds it was there already
+};
+
+TEST_F(FaultMeanwhile, AMessageWhoseFlagsWereChangedIsThere) {
+    append_while(6, [&](ClusterMailStore& other, Scene& scene, std::string const&) {
+        auto const changed = other.change_flags(scene.from, {{4, 4}}, {FlagMode::add, {flagged, {}}, {}});
+        ASSERT_TRUE(changed);
+        met_ += changed->changed.contains(4);
+    });
+    EXPECT_GT(met_, 0u);
+}
+
+TEST_F(FaultMeanwhile, AMessageThatWasExpungedDoesNotComeBack) {
+    append_while(6, [&](ClusterMailStore& other, Scene& scene, std::string const&) {
+        auto const gone = other.expunge(scene.from, {{4, 4}}, false);
+        ASSERT_TRUE(gone);
+        expunged_ = gone->contains(4);
+        met_ += expunged_;
+    });
+    EXPECT_GT(met_, 0u);
+}
+
+TEST_F(FaultMeanwhile, AnAttachmentThatAnotherMessageRefersToStays) {
+    append_while(4, [&](ClusterMailStore& other, Scene& scene, std::string const& source) {
+        auto const second = "X-Other: 1\r\n" + source;
+        if (!acknowledged(append(other, scene.from, second))) return;  // it waits in vain for an upload that has begun
+        scene.messages[second] = 1;
+        met_ += mongo_->count(Db::main, "attachments.chunks", {}).value() == 3;
+    });
+    EXPECT_GT(met_, 0u);
+}
+
 TEST_F(Fault, FlagsAreChangedOrAsTheyWere) {
     sweep(
         [&](ClusterMailStore& store, Scene& scene) {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "mime/message.hpp"
+#include "store/bson_text.hpp"
 #include "store/cluster/mail_store.hpp"
 #include "store/cluster/test_backend.hpp"
 #include "store/cluster/wildduck_indexes.hpp"
@@ -62,6 +63,21 @@ private:
     std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
+// On a sharded cluster a write of one document must name the whole shard key (storage.md §1, §8: the indexes *_shard).
+inline void expect_shard_key(MongoClient::Observed const& request) {
+    static std::map<std::string, std::vector<std::string>> const keys{{"messages", {"mailbox", "uid", "_id"}},
+                                                                      {"threads", {"user"}},
+                                                                      {"storage.chunks", {"files_id"}},
+                                                                      {"attachments.chunks", {"files_id"}}};
+    auto const key = keys.find(request.collection);
+    if (!request.writes_one || key == keys.end()) return;
+    for (auto const& field : key->second) {
+        auto const* value = request.filter.find(field);
+        EXPECT_TRUE(value && !value->as<bson::Document>())
+            << request.collection << " " << bson::to_text(request.filter);
+    }
+}
+
 class MailBackend : public conformance::Backend {
 public:
     MailBackend() : redis_(std::move(*RedisClient::open(test_redis_url()))) {
@@ -91,7 +107,9 @@ public:
             : mongo(std::move(*MongoClient::open({.url = url}))),
               events(redis, {.worker_id = "test:" + random_hex(6), .worker_channels = [=] { return worker_channels; }}),
               tee(events),
-              store(*mongo, redis, tee, &events, clock) {}
+              store(*mongo, redis, tee, &events, clock) {
+            mongo->observe(expect_shard_key);
+        }
         std::unique_ptr<MongoClient> mongo;
         ClusterEvents events;
         TeeEvents tee;

@@ -57,7 +57,8 @@ ClusterMailStore::ClusterMailStore(MongoClient& mongo, RedisClient& redis, Event
 Result<MailboxInfo> ClusterMailStore::create_mailbox(MailboxInfo info) {
     if (info.id.is_nil()) info.id = MailboxId::generate();
     if (info.uid_validity == 0) info.uid_validity = static_cast<std::uint32_t>(clock_.now() / 1000);
-    MALLARD_TRY(mongo_.insert(Db::main, "mailboxes", mailbox_document(info)));
+    // Others deliver to it as soon as it is there.
+    MALLARD_TRY(mongo_.insert(Db::main, "mailboxes", mailbox_document(info), [](auto const&) { return true; }));
     open_.note_owner(info.id, info.user);
     MALLARD_TRY(write_journal({mailbox_entry(info, command_of(Event::Kind::mailbox_created), 1, true)}));
     announce(info, Event::Kind::mailbox_created);

@@ -96,6 +96,7 @@ private:
     Result<void> insert_restored(MailboxInfo const& info, std::vector<RestoredMessage const*> const& messages);
     Result<void> lead_threads(UserId user, std::vector<RestoredMessage const*> const& messages);
     void undo_content(Stored const& stored, UserId user);
+    Result<bool> insert_message(bson::Document const& document);
     Result<ThreadId> join_thread(UserId user, std::vector<std::string> const& refs, std::string_view subject);
     // over_quota, and nothing is added, when that is more than `most`.
     Result<void> add_storage(UserId user, std::int64_t by, std::optional<std::int64_t> most = {});

@@ -125,7 +125,7 @@ Result<void> ClusterMailStore::apply_retention(MailboxInfo const& info) {
             double const since = entered(message);
             writes.push_back(
                 {.kind = Write::Kind::update_one,
-                 .filter = {{"_id", *message.find("_id")}, {"mailbox", info.id}},
+                 .filter = {{"_id", *message.find("_id")}, {"mailbox", info.id}, {"uid", *message.find("uid")}},
                  .document = {{"$set", Document{{"retentionTime", since},
                                                 {"retention", bson::number(info.retention_ms)},
                                                 {"exp", true},

@@ -74,6 +74,30 @@ Result<Appended> ClusterMailStore::append(MailboxId id, NewMessage message) {
     return append_where({{"_id", id}}, user, id, std::move(message));
 }
 
+// False: it was there, but another process has expunged or moved it already.
+Result<bool> ClusterMailStore::insert_message(Document const& document) {
+    Write const insertion{.kind = Write::Kind::insert, .document = document};
+    auto first = mongo_.write(Db::main, "messages", insertion);
+    if (first) return true;
+    if (first.error().kind != ErrorKind::unavailable) return std::unexpected(std::move(first.error()));
+    // Nobody knows whether it is there. A second one of its _id, which is new, tells; what is there may have other
+    // flags.
+    auto second = mongo_.write(Db::main, "messages", insertion);
+    if (!second && second.error().kind != ErrorKind::already_exists) return std::unexpected(std::move(second.error()));
+    if (!second) return true;
+    // Either the first did not happen, or what it wrote is gone, and is back now.
+    Document ours;
+    for (std::string_view key : {"_id", "mailbox", "uid"}) ours.set(key, *document.find(key));
+    Document const gone{{"mailbox", *document.find("mailbox")},
+                        {"modseq", Document{{"$gt", *document.find("modseq")}}},
+                        {"command", "EXPUNGE"},
+                        {"uid", *document.find("uid")}};
+    MALLARD_TRY_ASSIGN(auto const told, mongo_.find_one(Db::main, "journal", gone, {.projection = {{"_id", 1}}}));
+    if (!told) return true;
+    MALLARD_TRY(mongo_.erase(Db::main, "messages", ours, false));
+    return false;
+}
+
 // The mailbox is found by the very $inc that takes the UID. What its id was the last time only says whose lock to take.
 Result<Appended> ClusterMailStore::append_to(UserId user, std::string_view path, NewMessage message) {
     if (!message.flags.keywords.empty()) return MailStore::append_to(user, path, std::move(message));
@@ -125,7 +149,7 @@ Result<Appended> ClusterMailStore::append_where(Document which, UserId user, std
     document.set("uid", bson::number(uid));
     document.set("modseq", modseq_value(modseq));
     document.set("thread", *thread);
-    auto const inserted = mongo_.insert(Db::main, "messages", document);
+    auto const inserted = insert_message(document);
     arriving.unlock();
     take(info.id);
     open_.note_arrival(info);
@@ -137,6 +161,12 @@ Result<Appended> ClusterMailStore::append_where(Document which, UserId user, std
     MailboxIndex numbered;
     if (box->index) numbered.keywords = box->index->keywords;
     Row const row = row_of(document, numbered);
+    Appended const appended{
+        .id = row.id, .uid_validity = info.uid_validity, .uid = uid, .modseq = modseq, .size = row.size};
+    if (!*inserted) {
+        box->stale();
+        return appended;
+    }
     IndexDelta delta;
     delta.rows.emplace(uid, row);
     if (box->index) box->apply(std::move(numbered), std::move(delta), modseq, *before);
@@ -146,7 +176,7 @@ Result<Appended> ClusterMailStore::append_where(Document which, UserId user, std
     entry.set("ignore", bson::Null{});
     (void)write_journal({std::move(entry)});
     announce(info);
-    return Appended{.id = row.id, .uid_validity = info.uid_validity, .uid = uid, .modseq = modseq, .size = row.size};
+    return appended;
 }
 
 Result<ThreadId> ClusterMailStore::join_thread(UserId user, std::vector<std::string> const& refs,

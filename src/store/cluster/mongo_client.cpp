@@ -159,12 +159,9 @@ void MongoClient::Impl::came_back() const {
 }
 
 bool MongoClient::Impl::may_look() const {
-    constexpr std::chrono::milliseconds pause{1'000};
-    auto const now =
-        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count();
+    auto const now = std::chrono::steady_clock::now();
     auto due = look_again_at.load();
-    return now >= due && look_again_at.compare_exchange_strong(due, now + pause.count());
+    return now >= due && look_again_at.compare_exchange_strong(due, now + std::chrono::seconds(1));
 }
 
 Result<std::unique_ptr<MongoClient>> MongoClient::open(MongoConfig const& config) {

@@ -141,9 +141,11 @@ public:
     Result<bson::Document> command(Db db, bson::Document const& command) const;
 
     // Writes.
-    // already_exists when a unique key (or the _id) is taken; success when the same document is there already because a
-    // lost connection hid that the first try had succeeded.
-    Result<void> insert(Db db, std::string_view collection, bson::Document const& document);
+    // already_exists when a unique key (or the _id) is taken; success when the document is there already because a lost
+    // connection hid that the first try had succeeded. Whether what is there is that document `is_ours` says, which
+    // must know it also when others have changed it since; without it, it must be the same in all.
+    using IsOurs = std::function<bool(bson::Document const& there)>;
+    Result<void> insert(Db db, std::string_view collection, bson::Document const& document, IsOurs const& is_ours = {});
     // Failures of single writes are in the result; an error is one of the whole (unreachable, malformed).
     Result<Written> bulk(Db db, std::string_view collection, std::vector<Write> const& writes, bool ordered = true);
     // The same for one write: its failure is the error.
@@ -175,6 +177,7 @@ public:
         std::string collection;
         bson::Document filter, sort;
         std::string hint;
+        bool writes_one = false;  // changes or deletes one document, which on shards needs their key
     };
     void observe(std::function<void(Observed const&)> observer);  // before other threads use the client
 

@@ -91,8 +91,8 @@ struct MongoClient::Impl {
     Place const& place(Db db) const { return places[static_cast<std::size_t>(db)]; }
     std::function<void(MongoClient::Observed const&)> observer;
     void see(Db db, std::string_view collection, bson::Document const& filter, bson::Document const& sort = {},
-             std::string const& hint = {}) const {
-        if (observer) observer({db, std::string(collection), filter, sort, hint});
+             std::string const& hint = {}, bool writes_one = false) const {
+        if (observer) observer({db, std::string(collection), filter, sort, hint, writes_one});
     }
     static void warn_once(std::string const& what);  // once per process
     static void note(std::string const& what);       // of what MongoFeatures says: told whole by whoever opened us
@@ -103,7 +103,7 @@ struct MongoClient::Impl {
     void went_away(Error const& why) const;
     void came_back() const;
     // Then those who call need not wait for it one by one: one call a second looks for it, the others are told at once.
-    mutable std::atomic<std::int64_t> look_again_at = 0;  // milliseconds of the steady clock
+    mutable std::atomic<std::chrono::steady_clock::time_point> look_again_at{};
     bool may_look() const;
     static Error not_there();
 

@@ -81,7 +81,9 @@ std::optional<Written> written_of(bson_t const* reply) {
 Result<Written> MongoClient::bulk(Db db, std::string_view collection, std::vector<Write> const& writes, bool ordered) {
     if (writes.empty()) return Written{};
     for (auto const& write : writes)
-        if (write.kind != Write::Kind::insert) impl_->see(db, collection, write.filter);
+        if (write.kind != Write::Kind::insert)
+            impl_->see(db, collection, write.filter, {}, "",
+                       write.kind != Write::Kind::update_many && write.kind != Write::Kind::delete_many);
     Bson const opts(bson::Document{{"ordered", ordered}});
     bool const only_inserts = std::ranges::all_of(writes, [](auto const& w) { return w.kind == Write::Kind::insert; });
     Serial const serial(features_.atomic_updates || only_inserts ? nullptr : impl_.get());
@@ -143,7 +145,8 @@ Result<Written> MongoClient::write(Db db, std::string_view collection, Write wri
     return written;
 }
 
-Result<void> MongoClient::insert(Db db, std::string_view collection, bson::Document const& document) {
+Result<void> MongoClient::insert(Db db, std::string_view collection, bson::Document const& document,
+                                 IsOurs const& is_ours) {
     Write const insertion{.kind = Write::Kind::insert, .document = document};
     auto first = write(db, collection, insertion);
     if (first) return {};
@@ -153,14 +156,14 @@ Result<void> MongoClient::insert(Db db, std::string_view collection, bson::Docum
     if (second) return {};
     if (second.error().kind != ErrorKind::already_exists) return std::unexpected(second.error());
     MALLARD_TRY_ASSIGN(auto const there, find_one(db, collection, {{"_id", *document.find("_id")}}));
-    if (there && *there == document) return {};
+    if (there && (is_ours ? is_ours(*there) : *there == document)) return {};
     return std::unexpected(second.error());
 }
 
 Result<std::optional<bson::Document>> MongoClient::find_and_modify(Db db, std::string_view collection,
                                                                    FindAndModify const& change) {
     using Answer = std::optional<bson::Document>;
-    impl_->see(db, collection, change.filter, change.sort);
+    impl_->see(db, collection, change.filter, change.sort, "", true);
     struct OptsDeleter {
         void operator()(mongoc_find_and_modify_opts_t* opts) const { mongoc_find_and_modify_opts_destroy(opts); }
     };
