@@ -46,6 +46,7 @@ struct Accounts::Impl {
     Result<bool> run_task(Accounts& accounts, bson::Document const& task);
     Result<void> recount_all(std::function<void()> const& still_here);
     Result<std::optional<bson::Document>> deletion_task(UserId user) const;
+    Result<void> add_task(ObjectId id, std::string_view name, bson::Document data, TimeMs when);  // `id` is a new one
     Result<void> finish_creation(UserId id, NewUser const& user, std::string const& address, std::string const& hash);
     Result<void> create_mailboxes(UserId id, NewUser const& user);
     std::string default_address(std::string const& username) const;

@@ -117,14 +117,7 @@ Result<Accounts::Scheduled> Accounts::schedule_deletion(UserId id, TimeMs when) 
             return std::unexpected(changed.error());
         return scheduled;
     }
-    bool const is_later = when > now;
-    MALLARD_TRY(self.documents.insert(tasks_collection(), {{"_id", scheduled.task},
-                                                           {"task", user_deletion_task},
-                                                           {"data", Document{{"user", id}}},
-                                                           {"locked", is_later},
-                                                           {"lockedUntil", Date{is_later ? when : now}},
-                                                           {"status", is_later ? "delayed" : "waiting"},
-                                                           {"created", Date{now}}}));
+    MALLARD_TRY(self.add_task(scheduled.task, user_deletion_task, {{"user", id}}, when));
     (void)self.log_event(id, {.action = "delete user", .result = "success"});
     return scheduled;
 }

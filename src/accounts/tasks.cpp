@@ -75,15 +75,23 @@ bson::Value task_value(Document const& task, std::string_view field) {
 
 Result<ObjectId> Accounts::schedule_recount() {
     auto const id = ObjectId::generate();
-    TimeMs const now = impl_->clock.now();
-    MALLARD_TRY(impl_->documents.insert(tasks_collection(), {{"_id", id},
-                                                             {"task", quota_task},
-                                                             {"data", Document{}},
-                                                             {"locked", false},
-                                                             {"lockedUntil", Date{now}},
-                                                             {"status", "waiting"},
-                                                             {"created", Date{now}}}));
+    MALLARD_TRY(impl_->add_task(id, quota_task, {}, impl_->clock.now()));
     return id;
+}
+
+Result<void> Accounts::Impl::add_task(ObjectId id, std::string_view name, Document data, TimeMs when) {
+    TimeMs const now = clock.now();
+    bool const is_later = when > now;
+    auto const added = documents.insert(tasks_collection(), {{"_id", id},
+                                                             {"task", name},
+                                                             {"data", std::move(data)},
+                                                             {"locked", is_later},
+                                                             {"lockedUntil", Date{is_later ? when : now}},
+                                                             {"status", is_later ? "delayed" : "waiting"},
+                                                             {"created", Date{now}}});
+    // Another process has begun with it before we knew that it was there.
+    if (!added && added.error().kind != ErrorKind::already_exists) return std::unexpected(added.error());
+    return {};
 }
 
 Result<void> Accounts::Impl::recount_all(std::function<void()> const& still_here) {

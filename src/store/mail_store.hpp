@@ -77,7 +77,7 @@ struct FlagChange {
 };
 
 struct FlagsChanged {
-    UidSet changed;     // whose flags really changed; they share `modseq`, or carry a later one that came at the same time
+    UidSet changed;     // whose flags really changed; they share `modseq`, or carry another's later one
     UidSet modified;    // refused by unchanged_since
     ModSeq modseq = 0;  // 0 when nothing changed
 };
