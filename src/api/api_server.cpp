@@ -156,6 +156,7 @@ private:
     http::Response refuse(Trace& trace, Failure const& failure) {
         trace.outcome.code = failure.code;
         trace.outcome.error = failure.message;
+        trace.outcome.cause = failure.cause;
         return json_response(failure.status, failure.body());
     }
 

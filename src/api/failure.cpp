@@ -32,7 +32,7 @@ http::OrderedJson Failure::body() const {
     return out;
 }
 
-Failure failure_of(Error const& error, Subject subject) {
+static Failure told(Error const& error, Subject subject) {
     Words const words = words_of(subject);
     switch (error.kind) {
         case ErrorKind::invalid: return {400, "InputValidationError", error.message};
@@ -55,6 +55,12 @@ Failure failure_of(Error const& error, Subject subject) {
         case ErrorKind::internal: return {500, "InternalError", error.message};
     }
     return {500, "InternalError", error.message};
+}
+
+Failure failure_of(Error const& error, Subject subject) {
+    Failure failure = told(error, subject);
+    failure.cause = error.context;
+    return failure;
 }
 
 Failure user_not_found() { return {404, "UserNotFound", "This user does not exist"}; }

@@ -14,6 +14,7 @@ struct Failure {
     std::string code;  // empty: a reply without code
     std::string message;
     http::OrderedJson extra = http::OrderedJson::object();  // merged into the body
+    std::string cause = {};                                 // for the log only
 
     http::OrderedJson body() const;
 };

@@ -81,6 +81,7 @@ void log_request(RequestOutcome const& outcome) {
     }
     add("api_response", failed ? "fail" : "success");
     add("failure_msg", std::string(cut(outcome.error, 1024)));
+    add("failure_cause", std::string(cut(outcome.cause, 1024)));
     add("code", outcome.code);
     if (outcome.size != 0) add("size", std::to_string(outcome.size));
     add("res_id", outcome.result_id);

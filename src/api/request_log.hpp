@@ -15,6 +15,7 @@ struct RequestOutcome {
     std::vector<std::pair<std::string, std::string>> params;  // see shown_params
     unsigned status = 200;
     std::string code, error;  // of a refusal
+    std::string cause;        // what the client is not told of it
     std::string result_id;    // `id` of the reply
     std::size_t size = 0;     // of the body; 0: a stream
     std::string_view peer;    // the address the connection came from, or what X-Forwarded-For says

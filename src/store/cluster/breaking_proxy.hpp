@@ -27,6 +27,13 @@ inline std::uint16_t port_of_url(std::string const& url) {
     return static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
 }
 
+// The same database through the proxy. Asked directly: a replica set would name its own port.
+inline std::string proxied(std::string const& url, std::uint16_t port, std::string const& options) {
+    auto const colon = url.rfind(':'), slash = url.find('/', colon), question = url.find('?', colon);
+    return url.substr(0, colon + 1) + std::to_string(port) + url.substr(slash, question - slash) +
+           "?directConnection=true" + options;
+}
+
 class BreakingProxy {
 public:
     enum class Point { before_request, before_reply };

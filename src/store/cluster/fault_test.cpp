@@ -17,13 +17,6 @@ using Point = BreakingProxy::Point;
 
 constexpr unsigned requests_max = 60;  // of one operation: more would be an endless loop
 
-// The same database through the proxy. Asked directly: a replica set would name its own port.
-std::string proxied(std::string const& url, std::uint16_t port, std::string const& options) {
-    auto const colon = url.rfind(':'), slash = url.find('/', colon), question = url.find('?', colon);
-    return url.substr(0, colon + 1) + std::to_string(port) + url.substr(slash, question - slash) +
-           "?directConnection=true" + options;
-}
-
 class Fault : public testing::Test {
 protected:
     void SetUp() override {

@@ -73,7 +73,8 @@ TEST_F(ClusterWrites, FlagsByOperatorsWithTheirMirrors) {  // storage.md §11.5
     // Flags as others left them: spelled another way, and one that we do not touch.
     ASSERT_TRUE(backend->mongo().write(
         Db::main, "messages",
-        {.filter = {{"mailbox", box.id}},
+        {.kind = Write::Kind::update_many,
+         .filter = {{"mailbox", box.id}},
          .document = {
              {"$set", Document{{"flags", bson::Array{"\\FLAGGED", "$Theirs", "OTHER"}}, {"flagged", true}}}}}));
     backend->reopen();

@@ -94,6 +94,8 @@ Result<MongoClient::Impl::Place> open_place(MongoClient::Impl& impl, MongoConfig
         mongoc_client_pool_set_error_api(pool.get(), MONGOC_ERROR_API_VERSION_2);
         mongoc_apm_callbacks_t* callbacks = mongoc_apm_callbacks_new();
         mongoc_apm_set_command_started_cb(callbacks, count_command);
+        mongoc_apm_set_command_failed_cb(callbacks, note_doubt);
+        mongoc_apm_set_command_succeeded_cb(callbacks, note_doubt);
         mongoc_client_pool_set_apm_callbacks(pool.get(), callbacks, &impl.round_trips);
         mongoc_apm_callbacks_destroy(callbacks);
     }

@@ -5,7 +5,8 @@
 // - Writes are retryable (the driver repeats one once, and the server knows it again). What fails because no primary
 //   can be reached is tried again, with growing pauses, for `retry_for` at most; then it is `unavailable`, and until
 //   the database is back one call a second looks for it while the others are `unavailable` at once. A write of which
-//   nobody knows whether it happened (connection lost, retry lost too) is never repeated here: `unavailable`.
+//   nobody knows whether it happened, or how far (connection lost, retry lost or refused; a primary that stepped down
+//   in the middle of several), is never repeated here: `unavailable`.
 // - So nothing is done twice: an insert has its _id, and a second one of the same tells (insert()); what adds to a
 //   number or takes a UID is one update of one document, which the driver's repetition does once; flags are set under
 //   the condition that the modseq is lower; a reference is counted before, and released after, the message that has

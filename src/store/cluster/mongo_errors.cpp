@@ -17,6 +17,7 @@ enum Code : std::int64_t {
     illegal_operation = 20,
     namespace_not_found = 26,
     index_not_found = 27,
+    cursor_not_found = 43,
     path_not_viable = 28,
     conflicting_update_operators = 40,
     max_time_ms_expired = 50,
@@ -29,8 +30,13 @@ enum Code : std::int64_t {
     shutdown_in_progress = 91,
     write_conflict = 112,
     command_not_supported = 115,
+    failed_to_satisfy_read_preference = 133,
+    read_concern_majority_not_available_yet = 134,
     network_error = 141,
+    query_plan_killed = 175,
     primary_stepped_down = 189,
+    network_interface_exceeded_time_limit = 202,
+    cursor_killed = 237,
     not_implemented = 238,
     exceeded_time_limit = 262,
     socket_exception = 9001,
@@ -38,6 +44,7 @@ enum Code : std::int64_t {
     object_too_large = 10334,
     duplicate_key = 11000,
     interrupted_at_shutdown = 11600,
+    interrupted = 11601,
     interrupted_by_step_down = 11602,
     not_primary_no_secondary_ok = 13435,
     not_primary_or_secondary = 13436,
@@ -62,6 +69,8 @@ Fate fate_of_code(std::int64_t code) {
         case not_writable_primary:
         case not_primary_no_secondary_ok:
         case not_primary_or_secondary:
+        case failed_to_satisfy_read_preference:
+        case read_concern_majority_not_available_yet:
         case write_conflict: return Fate::not_reached;
         case host_unreachable:
         case host_not_found:
@@ -73,6 +82,11 @@ Fate fate_of_code(std::int64_t code) {
         case interrupted_at_shutdown:
         case interrupted_by_step_down:
         case exceeded_time_limit:
+        case network_interface_exceeded_time_limit:
+        case cursor_not_found:  // the cursors of a primary go with its office
+        case cursor_killed:
+        case query_plan_killed:
+        case interrupted:
         case write_concern_failed: return Fate::unknown;
         default: return Fate::refused;
     }
@@ -102,7 +116,23 @@ ErrorKind kind_of_code(std::int64_t code) {
     }
 }
 
+thread_local bool met_doubt = false;
+
 }  // namespace
+
+void forget_doubt() { met_doubt = false; }
+bool is_in_doubt() { return met_doubt; }
+
+void note_doubt(mongoc_apm_command_failed_t const* event) {
+    bson_error_t error;
+    mongoc_apm_command_failed_get_error(event, &error);
+    if (failure_of(error, mongoc_apm_command_failed_get_reply(event)).fate == Fate::unknown) met_doubt = true;
+}
+
+void note_doubt(mongoc_apm_command_succeeded_t const* event) {
+    bson_iter_t at;
+    if (bson_iter_init_find(&at, mongoc_apm_command_succeeded_get_reply(event), "writeConcernError")) met_doubt = true;
+}
 
 Error MongoClient::Impl::not_there() {
     return {ErrorKind::unavailable, std::string(come_back), "it was away a moment ago"};
@@ -136,13 +166,17 @@ Failure failure_of(bson_error_t const& error, bson_t const* reply) {
         case MONGOC_ERROR_SERVER:
         case MONGOC_ERROR_COLLECTION:
         case MONGOC_ERROR_QUERY:
-        case MONGOC_ERROR_COMMAND: return {error_of_code(error.code, message), fate_of_code(error.code)};
+        case MONGOC_ERROR_COMMAND: {
+            // The server knows more reasons to come back than we do.
+            bool const label = reply != nullptr && mongoc_error_has_label(reply, "RetryableWriteError");
+            if (label && fate_of_code(error.code) == Fate::refused)
+                return {{ErrorKind::unavailable, std::string(come_back), std::string(message)}, Fate::unknown};
+            return {error_of_code(error.code, message), fate_of_code(error.code)};
+        }
         case MONGOC_ERROR_WRITE_CONCERN:
             return {{ErrorKind::unavailable, std::string(come_back), std::string(message)}, Fate::unknown};
         default: break;
     }
-    bool const label = reply != nullptr && mongoc_error_has_label(reply, "RetryableWriteError");
-    if (label) return {{ErrorKind::unavailable, std::string(come_back), std::string(message)}, Fate::unknown};
     return {{ErrorKind::io, "The database failed",
              std::to_string(error.domain) + "/" + std::to_string(error.code) + ": " + std::string(message)}};
 }

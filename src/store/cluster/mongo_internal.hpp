@@ -68,6 +68,14 @@ struct Failure {
 };
 
 Failure failure_of(bson_error_t const& error, bson_t const* reply);
+
+// The driver tries a write twice and tells what became of the second: that found no primary, say, when the first was
+// done but not answered. So what each try met is noted, on the thread that makes the call.
+void forget_doubt();
+bool is_in_doubt();  // something since then may have happened although it failed
+void note_doubt(mongoc_apm_command_failed_t const* event);
+void note_doubt(mongoc_apm_command_succeeded_t const* event);
+
 Error error_of_code(std::int64_t code, std::string_view message);
 
 struct MongoClient::Impl {
@@ -115,7 +123,10 @@ struct MongoClient::Impl {
         if (was_away && !may_look()) return std::unexpected(not_there());
         auto const end = std::chrono::steady_clock::now() + (was_away ? std::chrono::milliseconds(0) : retry_for);
         for (std::chrono::milliseconds pause{20};; pause = std::min(pause * 2, std::chrono::milliseconds(1'000))) {
+            forget_doubt();
             std::expected<T, Failure> result = attempt();
+            if (!result && result.error().fate == Fate::not_reached && is_in_doubt())
+                result.error().fate = Fate::unknown;
             if (result) {
                 if (away) came_back();
                 if constexpr (std::is_void_v<T>)

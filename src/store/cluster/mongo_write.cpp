@@ -111,9 +111,11 @@ Result<Written> MongoClient::bulk(Db db, std::string_view collection, std::vecto
                                             "write concern not satisfied"},
                                            Fate::unknown});
         if (single_failed && failure.fate == Fate::refused) return std::move(*written);
-        // Part of a bulk may be done when a later batch of it is not reached.
-        if (written && written->inserted + written->matched + written->deleted + written->upserted > 0 &&
-            failure.fate == Fate::not_reached)
+        // Part of it may be done when a primary that steps down says so in the middle, or a later batch is not reached.
+        bool const begun = written && written->inserted + written->matched + written->deleted + written->upserted > 0;
+        bool const in_parts = writes.size() > 1 || writes.front().kind == Write::Kind::update_many ||
+                              writes.front().kind == Write::Kind::delete_many;
+        if (failure.fate == Fate::not_reached && (begun || (in_parts && error.domain != MONGOC_ERROR_SERVER_SELECTION)))
             failure.fate = Fate::unknown;
         return std::unexpected(std::move(failure));
     });

@@ -78,7 +78,7 @@ TEST_F(OpenMailboxesTest, ReadsTheMailboxAgainWhenReadingItWasInterrupted) {
     ASSERT_TRUE(append(other(), box, "A: 2\r\n\r\n"));
     EXPECT_EQ(uids_of(box), (std::vector<Uid>{1, 2}));
     backend->clock().advance(61'000);
-    ASSERT_TRUE(backend->mongo().erase(Db::main, "messages", {{"mailbox", box}, {"uid", 1}}, false));  // no journal
+    ASSERT_TRUE(backend->mongo().erase(Db::main, "messages", {{"mailbox", box}, {"uid", 1}}, true));  // no journal
     int times = 0;
     meddle = [&](auto const& request) {
         if (!of_whole_mailbox(request)) return;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "store/cluster/breaking_proxy.hpp"
 #include "store/cluster/test_process.hpp"
 #include "store/cluster/wildduck_indexes.hpp"
 
@@ -54,6 +55,32 @@ protected:
     UserId const user_ = UserId::generate();
     MailboxId inbox_;
 };
+
+// The driver's first try was done, but its answer was lost; its second finds that there is no primary. That alone would
+// be a reason to send it again, under another number.
+TEST_F(StepDown, AWriteThatMayHaveHappenedIsNotSentAnew) {
+    BreakingProxy proxy(port_of_url(test_mongo_url()));
+    auto const client = open_client({.url = proxied(url_, proxy.port(), "&appName=doubting")});
+    for (auto const* command : {"update", "findAndModify"}) {
+        ASSERT_TRUE(mongo_->write(Db::users, "users",
+                                  {.filter = {{"_id", user_}}, .document = {{"$set", Document{{"storageUsed", 0}}}}}));
+        Document const data{{"failCommands", bson::Array{command}}, {"errorCode", 10107}, {"appName", "doubting"}};
+        proxy.arm(1, BreakingProxy::Point::before_reply, false, [&] {
+            ASSERT_TRUE(admin_->command(
+                Db::main, {{"configureFailPoint", "failCommand"}, {"mode", Document{{"times", 1}}}, {"data", data}}));
+        });
+        Document const filter{{"_id", user_}}, update{{"$inc", Document{{"storageUsed", 1}}}};
+        auto const kind = [](auto const& result) { return result ? ErrorKind::internal : result.error().kind; };
+        if (std::string_view(command) == "update")
+            EXPECT_EQ(kind(client->write(Db::users, "users", {.filter = filter, .document = update})),
+                      ErrorKind::unavailable);
+        else
+            EXPECT_EQ(kind(client->find_and_modify(Db::users, "users", {.filter = filter, .update = update})),
+                      ErrorKind::unavailable);
+        EXPECT_TRUE(proxy.disarm());
+        EXPECT_EQ((*mongo_->find_one(Db::users, "users", filter))->integer("storageUsed"), 1) << command;
+    }
+}
 
 TEST_F(StepDown, WritersWaitForTheNextPrimary) {
     Process process(url_, *redis_, seconds(60));
