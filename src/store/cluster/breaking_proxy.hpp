@@ -197,6 +197,7 @@ private:
         while (read_message(pair.server, message)) {
             if (pair.break_at_reply) {
                 if (meanwhile_) meanwhile_();
+                std::lock_guard const lock(mutex_);  // what it did is seen by who calls disarm()
                 break;
             }
             if (!write_all(pair.client, message)) break;
