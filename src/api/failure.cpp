@@ -23,16 +23,8 @@ Words words_of(Subject subject) {
     return {};
 }
 
-}  // namespace
-
-http::OrderedJson Failure::body() const {
-    http::OrderedJson out{{"error", message}};
-    if (!code.empty()) out["code"] = code;
-    out.update(extra);
-    return out;
-}
-
-static Failure told(Error const& error, Subject subject) {
+// Without the cause.
+Failure told(Error const& error, Subject subject) {
     Words const words = words_of(subject);
     switch (error.kind) {
         case ErrorKind::invalid: return {400, "InputValidationError", error.message};
@@ -55,6 +47,15 @@ static Failure told(Error const& error, Subject subject) {
         case ErrorKind::internal: return {500, "InternalError", error.message};
     }
     return {500, "InternalError", error.message};
+}
+
+}  // namespace
+
+http::OrderedJson Failure::body() const {
+    http::OrderedJson out{{"error", message}};
+    if (!code.empty()) out["code"] = code;
+    out.update(extra);
+    return out;
 }
 
 Failure failure_of(Error const& error, Subject subject) {

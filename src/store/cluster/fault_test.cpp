@@ -193,8 +193,7 @@ protected:
             proxy_->arm(n, Point::before_reply, false, [&] { meanwhile(other.store, scene, source); });
             bool const done = acknowledged(append(here.store, scene.from, source));
             bool const broke = proxy_->disarm();
-            // All are read, with their attachments. (A UID that was lost withholds higher ones from others for a
-            // while.)
+            // All are read, with their attachments; here, for a UID that was lost withholds higher ones from others.
             auto const found = contents(here.store, scene.from);
             EXPECT_LE(found.count(source), expunged_ ? 0u : 1u);
             if (done && !expunged_) EXPECT_EQ(found.count(source), 1u);

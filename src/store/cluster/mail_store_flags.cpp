@@ -99,8 +99,7 @@ Document flag_update(MailboxInfo const& info, FlagMode mode, Flags const& by, Mo
     return out;
 }
 
-// Only messages that no later modseq has reached; those that are not `done` yet only if they are unchanged since
-// `since`.
+// Only messages that no later modseq has reached; what is not `done` yet also only if it has not changed after `since`.
 std::vector<Write> flag_writes(MailboxId mailbox, Targets const& targets, Document const& update, ModSeq modseq,
                                std::optional<ModSeq> since, Messages const& done) {
     std::vector<Write> writes;

@@ -80,11 +80,10 @@ Result<bool> ClusterMailStore::insert_message(Document const& document) {
     auto first = mongo_.write(Db::main, "messages", insertion);
     if (first) return true;
     if (first.error().kind != ErrorKind::unavailable) return std::unexpected(std::move(first.error()));
-    // Nobody knows whether it is there. A second one of its _id, which is new, tells; what is there may have other
-    // flags.
+    // Nobody knows whether it is there. A second one of its _id, which is new, tells; its flags may be others by now.
     auto second = mongo_.write(Db::main, "messages", insertion);
-    if (!second && second.error().kind != ErrorKind::already_exists) return std::unexpected(std::move(second.error()));
-    if (!second) return true;
+    if (!second && second.error().kind == ErrorKind::already_exists) return true;
+    if (!second) return std::unexpected(std::move(second.error()));
     // Either the first did not happen, or what it wrote is gone, and is back now.
     Document ours;
     for (std::string_view key : {"_id", "mailbox", "uid"}) ours.set(key, *document.find(key));

@@ -18,8 +18,7 @@ constexpr std::int32_t server_selection_ms = 3'000;  // one attempt; retry_for s
 constexpr std::int32_t pool_wait_ms = 10'000;
 
 void log_line(mongoc_log_level_t level, char const* domain, char const* message, void*) {
-    // Servers without sessions are asked to end them all the same; a server that is away is told of once, by the
-    // client.
+    // Servers without sessions are asked to end them all the same; of a server that is away went_away() tells once.
     std::string_view const text = message;
     bool const noise = text.contains("\"endSessions\"") || text.starts_with("Failed to buffer");
     LogLevel const ours = noise                                ? LogLevel::debug

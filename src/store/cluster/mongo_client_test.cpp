@@ -56,12 +56,10 @@ protected:
 
 TEST_F(MongoClientTest, WaitsForADatabaseThatIsAwayOnceAndNotWithEveryCall) {
     auto const url = url_of_database(test_mongo_url(), "mallard_away");
-    auto const hosts = url.find("//") + 2;
-    BreakingProxy proxy(port_of_url(url.substr(0, url.find('/', hosts))));
-    auto opened = MongoClient::open(
-        {.url = "mongodb://127.0.0.1:" + std::to_string(proxy.port()) +
-                "/mallard_away?directConnection=true&serverSelectionTimeoutMS=300&heartbeatFrequencyMS=500",
-         .retry_for = std::chrono::milliseconds(1'000)});
+    BreakingProxy proxy(port_of_url(test_mongo_url()));
+    auto opened =
+        MongoClient::open({.url = proxied(url, proxy.port(), "&serverSelectionTimeoutMS=300&heartbeatFrequencyMS=500"),
+                           .retry_for = std::chrono::milliseconds(1'000)});
     ASSERT_TRUE(opened) << opened.error().context;
     auto const find = [&] { return (*opened)->find_one(Db::main, "c", {{"_id", 1}}); };
     ASSERT_TRUE(find());

@@ -76,14 +76,16 @@ std::optional<Written> written_of(bson_t const* reply) {
     return out;
 }
 
+bool is_of_many(Write const& write) {
+    return write.kind == Write::Kind::update_many || write.kind == Write::Kind::delete_many;
+}
+
 }  // namespace
 
 Result<Written> MongoClient::bulk(Db db, std::string_view collection, std::vector<Write> const& writes, bool ordered) {
     if (writes.empty()) return Written{};
     for (auto const& write : writes)
-        if (write.kind != Write::Kind::insert)
-            impl_->see(db, collection, write.filter, {}, "",
-                       write.kind != Write::Kind::update_many && write.kind != Write::Kind::delete_many);
+        if (write.kind != Write::Kind::insert) impl_->see(db, collection, write.filter, {}, "", !is_of_many(write));
     Bson const opts(bson::Document{{"ordered", ordered}});
     bool const only_inserts = std::ranges::all_of(writes, [](auto const& w) { return w.kind == Write::Kind::insert; });
     Serial const serial(features_.atomic_updates || only_inserts ? nullptr : impl_.get());
@@ -113,8 +115,7 @@ Result<Written> MongoClient::bulk(Db db, std::string_view collection, std::vecto
         if (single_failed && failure.fate == Fate::refused) return std::move(*written);
         // Part of it may be done when a primary that steps down says so in the middle, or a later batch is not reached.
         bool const begun = written && written->inserted + written->matched + written->deleted + written->upserted > 0;
-        bool const in_parts = writes.size() > 1 || writes.front().kind == Write::Kind::update_many ||
-                              writes.front().kind == Write::Kind::delete_many;
+        bool const in_parts = writes.size() > 1 || is_of_many(writes.front());
         if (failure.fate == Fate::not_reached && (begun || (in_parts && error.domain != MONGOC_ERROR_SERVER_SELECTION)))
             failure.fate = Fate::unknown;
         return std::unexpected(std::move(failure));
