@@ -65,6 +65,7 @@ protected:
     static void expect_same_rows(MailStore& one, MailStore& other, MailboxId mailbox) {
         auto const rows = [&](MailStore& store) {
             std::vector<std::string> out;
+            EXPECT_TRUE(store.mailbox(mailbox));
             auto const index = store.snapshot(mailbox);
             EXPECT_TRUE(index);
             for (std::uint32_t n = 0; index && n < (*index)->size(); ++n) {
@@ -235,6 +236,26 @@ TEST_F(FaultMeanwhile, AnAttachmentThatAnotherMessageRefersToStays) {
         met_ += mongo_->count(Db::main, "attachments.chunks", {}).value() == 3;
     });
     EXPECT_GT(met_, 0u);
+}
+
+TEST_F(FaultMeanwhile, WhatLeavesWhileItIsCheckedIsNoDamage) {
+    Process here(proxied(url_, proxy_->port(), ""), *redis_, std::chrono::seconds(8));
+    Process other(url_, *redis_, std::chrono::seconds(8));
+    for (unsigned n = 1; n <= requests_max; ++n) {
+        SCOPED_TRACE("during request " + std::to_string(n));
+        auto scene = make_scene(here.store);
+        proxy_->arm(n, Point::before_reply, false, [&] {
+            EXPECT_TRUE(other.store.expunge(scene.from, {{1, 1}}, false));
+            EXPECT_TRUE(other.store.move(scene.from, {{3, 3}}, scene.to));
+        });
+        auto const report = here.store.check(true, {});
+        bool const broke = proxy_->disarm();
+        ASSERT_TRUE(report) << report.error().context;
+        EXPECT_EQ(report->problems, std::vector<std::string>{});
+        met_ += broke;
+        if (!broke || testing::Test::HasFailure()) break;
+    }
+    EXPECT_GT(met_, 5u);
 }
 
 TEST_F(Fault, FlagsAreChangedOrAsTheyWere) {

@@ -86,6 +86,7 @@ Result<std::vector<MailboxInfo>> ClusterMailStore::mailboxes(UserId user) const 
     for (auto const& one : found) {
         infos.push_back(mailbox_info(one));
         open_.note_owner(infos.back().id, user);
+        open_.heard(one);
     }
     return infos;
 }
@@ -95,6 +96,7 @@ Result<std::optional<MailboxInfo>> ClusterMailStore::mailbox(MailboxId id) const
     if (!found) return std::nullopt;
     auto info = mailbox_info(*found);
     open_.note_owner(info.id, info.user);
+    open_.heard(*found);
     return info;
 }
 
@@ -103,6 +105,7 @@ Result<std::optional<MailboxInfo>> ClusterMailStore::find_mailbox(UserId user, s
     if (!found) return std::nullopt;
     auto info = mailbox_info(*found);
     open_.note_owner(info.id, info.user);
+    open_.heard(*found);
     return info;
 }
 

@@ -7,7 +7,7 @@
 
 #include "base/encoding.hpp"
 #include "store/cluster/mail_store.hpp"
-#include "store/cluster/message_document.hpp"
+#include "store/cluster/reference_check.hpp"
 
 namespace mallard::store::cluster {
 
@@ -20,7 +20,7 @@ using bson::Document;
 class Checker {
 public:
     Checker(MongoClient& mongo, bool repair, std::function<void(std::uint64_t, std::uint64_t)> const& progress)
-        : mongo_(mongo), repair_(repair), progress_(progress) {}
+        : mongo_(mongo), repair_(repair), progress_(progress), references_(mongo) {}
 
     Result<CheckReport> run() {
         MALLARD_TRY_ASSIGN(auto const total, mongo_.count(Db::main, "messages", {}));
@@ -35,7 +35,7 @@ public:
         MALLARD_TRY(find_strays());
         MALLARD_TRY(
             mongo_.find_each(Db::main, "archived", {}, {.projection = reference_projection()}, [&](Document message) {
-                count_references(message);
+                references_.count(message);
                 return true;
             }));
         MALLARD_TRY(check_files());
@@ -46,10 +46,6 @@ public:
     }
 
 private:
-    struct References {
-        std::int64_t times = 0, magics = 0;
-    };
-
     static Document reference_projection() {
         return {{"uid", 1}, {"modseq", 1}, {"size", 1}, {"magic", 1}, {"mailbox", 1}, {"mimeTree.attachmentMap", 1}};
     }
@@ -63,15 +59,6 @@ private:
         constexpr std::size_t problems_max = 100;
         ++report_.problem_count;
         if (report_.problems.size() < problems_max) report_.problems.push_back(std::move(text));
-    }
-
-    void count_references(Document const& message) {
-        std::int64_t const magic = message.integer("magic");
-        for (auto const& [digest, times] : digests_of(message)) {
-            auto& references = references_[digest];
-            references.times += times;
-            references.magics += times * magic;
-        }
     }
 
     Result<void> check_mailbox(Document const& mailbox) {
@@ -93,7 +80,7 @@ private:
                                          last = std::max(last, uid);
                                          modseq = std::max(modseq, message.integer("modseq"));
                                          used += message.integer("size");
-                                         count_references(message);
+                                         references_.count(message);
                                          ++report_.messages;
                                          tick();
                                          return true;
@@ -140,38 +127,18 @@ private:
         return {};
     }
 
-    // Too high a count is drift, which costs space (§18); too low a one would cost an attachment.
     Result<void> check_files() {
-        std::vector<std::pair<std::string, References>> low;
-        MALLARD_TRY(mongo_.find_each(Db::gridfs, "attachments.files", {},
-                                     {.projection = {{"metadata.c", 1}, {"metadata.m", 1}}}, [&](Document file) {
-                                         auto const* id = file.find("_id");
-                                         auto const* digest = id ? id->as<Binary>() : nullptr;
-                                         auto const* metadata = file.document("metadata");
-                                         if (!digest) return true;
-                                         ++report_.bodies;
-                                         auto const wanted = references_.find(digest->bytes);
-                                         if (wanted == references_.end()) return true;
-                                         std::int64_t const count = metadata ? metadata->integer("c") : 0;
-                                         std::int64_t const magics = metadata ? metadata->integer("m") : 0;
-                                         if (count < wanted->second.times)
-                                             low.emplace_back(digest->bytes,
-                                                              References{wanted->second.times - count,
-                                                                         wanted->second.magics - magics});
-                                         references_.erase(wanted);
-                                         return true;
-                                     }));
-        for (auto const& [digest, missing] : low) {
-            problem("attachment " + hex_encode(digest) + " is counted less often than it is used");
-            if (!repair_) continue;
+        MALLARD_TRY_ASSIGN(auto const low, references_.too_low(report_.bodies));
+        for (auto const& one : low) {
+            std::string const name = "attachment " + hex_encode(one.digest);
+            problem(name + (one.is_lost ? " is missing; messages use it" : " is counted less often than it is used"));
+            if (!repair_ || one.is_lost) continue;
+            Document const missing{{"metadata.c", bson::number(one.missing.times)},
+                                   {"metadata.m", bson::number(one.missing.magics)}};
             MALLARD_TRY(mongo_.write(Db::gridfs, "attachments.files",
-                                     {.filter = {{"_id", Binary{digest}}},
-                                      .document = {{"$inc", Document{{"metadata.c", bson::number(missing.times)},
-                                                                     {"metadata.m", bson::number(missing.magics)}}}}}));
+                                     {.filter = {{"_id", Binary{one.digest}}}, .document = {{"$inc", missing}}}));
             ++report_.repaired;
         }
-        for (auto const& [digest, wanted] : references_)
-            problem("attachment " + hex_encode(digest) + " is missing; messages use it");
         return {};
     }
 
@@ -253,7 +220,7 @@ private:
     std::uint64_t done_ = 0, total_ = 0;
     std::set<ObjectId> mailboxes_;
     std::map<ObjectId, std::int64_t> used_;
-    std::map<std::string, References> references_;
+    ReferenceCheck references_;
     std::vector<Late> late_;
 };
 

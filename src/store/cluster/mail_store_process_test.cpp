@@ -164,6 +164,28 @@ TEST_F(ClusterProcesses, LookAgainAfterAWhileEvenIfNoSignalCame) {
     EXPECT_EQ((*store.snapshot(box.id))->size(), 1u);
 }
 
+// What was acknowledged before a client opens a mailbox is there, also while the signal of it is still on its way.
+TEST_F(ClusterProcesses, MeetWhatWasAcknowledgedWhenTheyFindTheMailboxFirst) {
+    Deaf deaf;
+    ClusterMailStore store(backend->mongo(), backend->redis(), backend->events(), &deaf, backend->clock());
+    auto const box = make_mailbox("INBOX"), target = make_mailbox("Target");
+    ASSERT_TRUE(store.snapshot(box.id));
+    ASSERT_TRUE(store.snapshot(target.id));
+    ASSERT_TRUE(append(*other, box.id, "A: 1\r\n\r\n"));
+    EXPECT_EQ((*store.snapshot(box.id))->size(), 0u);  // it is deaf indeed
+    ASSERT_TRUE(store.find_mailbox(user, "INBOX"));
+    EXPECT_EQ((*store.snapshot(box.id))->size(), 1u);
+    ASSERT_TRUE(other->change_flags(box.id, {{1, 1}}, {FlagMode::add, {seen, {}}, {}}));
+    ASSERT_TRUE(store.mailbox(box.id));
+    EXPECT_EQ(flags_at(store, box.id, 1).system, seen);
+    ASSERT_TRUE(other->move(box.id, {{1, 1}}, target.id));
+    ASSERT_TRUE(store.mailboxes(user));
+    EXPECT_EQ((*store.snapshot(box.id))->size(), 0u);
+    EXPECT_EQ((*store.snapshot(target.id))->size(), 1u);
+    ASSERT_TRUE(store.mailbox(target.id));
+    EXPECT_EQ(round_trips_of([&] { EXPECT_EQ((*store.snapshot(target.id))->size(), 1u); }), 0u);
+}
+
 TEST_F(ClusterProcesses, NeverDoNothingBecauseOfWhatTheyHaveNotHeardYet) {
     Deaf deaf;
     ClusterMailStore store(backend->mongo(), backend->redis(), backend->events(), &deaf, backend->clock());

@@ -193,6 +193,16 @@ void OpenMailboxes::forget(MailboxId id) {
     }
 }
 
+void OpenMailboxes::heard(Document const& mailbox) const {
+    auto const id = mailbox.id("_id");
+    if (!id) return;
+    std::lock_guard const lock(mutex_);
+    auto const at = boxes_.find(MailboxId(*id));
+    if (at == boxes_.end()) return;
+    auto& heard = at->second.box->heard;
+    heard = std::max(heard.load(), modseq_of(mailbox, "modifyIndex"));
+}
+
 std::optional<UserId> OpenMailboxes::owner(MailboxId id) const {
     std::lock_guard const lock(owners_mutex_);
     auto const at = owners_.find(id);
@@ -221,7 +231,8 @@ void OpenMailboxes::note_arrival(MailboxInfo const& info) {
 Result<Snapshot> OpenMailboxes::current(OpenMailbox& box) const {
     TimeMs const age = clock_.now() - box.looked_at;
     bool const heard_nothing = box.index && box.watch && box.moment && box.watch->moment() == box.moment;
-    if (heard_nothing && age >= 0 && age <= index_age_max_ms) return box.index;
+    bool const is_ahead = box.heard > box.newest;
+    if (heard_nothing && !is_ahead && age >= 0 && age <= index_age_max_ms) return box.index;
     return refresh(box);
 }
 
@@ -230,6 +241,7 @@ Result<Snapshot> OpenMailboxes::refresh(OpenMailbox& box) const {
         if (auto const user = owner(box.id)) box.watch = signals_->watch(*user);
     for (bool watched = box.watch != nullptr;; watched = true) {
         auto const moment = box.watch ? box.watch->moment() : std::nullopt;
+        box.heard = 0;  // what is heard from here on may be news
         MALLARD_TRY_ASSIGN(auto const mailbox, mongo_.find_one(Db::main, "mailboxes", {{"_id", box.id}}));
         if (!mailbox) {
             box.index = nullptr;

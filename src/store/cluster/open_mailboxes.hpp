@@ -2,7 +2,9 @@
 // OpenMailboxes: the indexes of mailboxes in use, kept current with the database (docs/decisions/0020).
 //
 // - An index is used without a look at the database as long as the watch of its user has not moved since before the
-//   last look, for index_age_max at most.
+//   last look, for index_age_max at most; and as long as nobody has read a mailbox's document that is further on
+//   (heard). So who finds the mailbox first, as SELECT and each REST call do, meets what was acknowledged before, also
+//   where the signal of it is still on its way.
 // - A change takes its modseq first and is written a moment later; another process may see the modseq before it.
 //   So an update reads again all changes above `floor`, and the floor rises only over modseqs that were found in the
 //   journal, which is written last, or that were met more than a minute ago: whoever took them is dead.
@@ -13,6 +15,7 @@
 // Threads: OpenMailbox is used under its mutex only.
 
 #include <array>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <memory>
@@ -72,6 +75,7 @@ struct OpenMailbox {
     std::shared_ptr<ChangeSignals::Watch> watch;
     std::optional<std::uint64_t> moment;  // of the watch, before the last look; nullopt: look again
     TimeMs looked_at = 0;
+    std::atomic<ModSeq> heard = 0;  // the modseq that a document read elsewhere told of; without the mutex
 
     bool settled() const { return floor >= newest; }
     void note(ModSeq modseq);  // the change of this modseq is in the index, or there is none
@@ -94,6 +98,9 @@ public:
     Result<Snapshot> refresh(OpenMailbox& box) const;
     // The same, from the mailbox's document that the caller has just got.
     Result<void> catch_up(OpenMailbox& box, bson::Document const& mailbox) const;
+
+    // Somebody has read this document of a mailbox; an index that is behind it is read again before its next use.
+    void heard(bson::Document const& mailbox) const;
 
     // Whose a mailbox is, which never changes; nullopt: not met yet.
     std::optional<UserId> owner(MailboxId id) const;
@@ -131,7 +138,7 @@ private:
     MongoClient const& mongo_;
     Clock const& clock_;
     ChangeSignals* const signals_;  // null: every time a look
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     struct Kept {
         std::shared_ptr<OpenMailbox> box;
         TimeMs used_at = 0;

@@ -43,9 +43,11 @@ inline Result<Appended> append(MailStore& store, MailboxId mailbox, std::string 
     return store.append(mailbox, std::move(message));
 }
 
-// What a mailbox holds, by the bytes: source -> rows.
+// What a mailbox holds, by the bytes: source -> rows. Found first, as by every protocol: else the signal of what was
+// just acknowledged may still be on its way.
 inline std::multimap<std::string, Row> contents(MailStore& store, MailboxId mailbox) {
     std::multimap<std::string, Row> found;
+    EXPECT_TRUE(store.mailbox(mailbox));
     auto const index = store.snapshot(mailbox);
     EXPECT_TRUE(index) << index.error().message << ' ' << index.error().context;
     if (!index) return found;
