@@ -89,6 +89,23 @@ class TwoNodes(unittest.TestCase):
                   f"at most {1000 * max(seconds):.0f} ms after it was acknowledged", end="", flush=True)
         print(" ...", end=" ")
 
+    def test_what_one_node_acknowledged_the_other_has_at_once(self):
+        mailbox = self.there.api("POST", f"/users/{self.user}/mailboxes", {"path": "At once"})["id"]
+        messages = f"/users/{self.user}/mailboxes/{mailbox}/messages"
+        session = ImapSession(self.here.imap_port, USER, PASSWORD)
+        self.here.api("GET", messages)
+        for number in range(1, 31):
+            self.assertEqual(session.append('"At once"', message(f"number {number}"))[0], "OK")
+            listed = self.there.api("GET", messages)
+            self.assertEqual((listed["total"], listed["results"][0]["id"]), (number, number))
+            self.there.api("PUT", f"{messages}/{number}", {"flagged": True})
+            untagged = session.command('STATUS "At once" (MESSAGES UNSEEN HIGHESTMODSEQ)')[2]
+            self.assertIn(b"MESSAGES %d UNSEEN %d " % (number, number), untagged[0])
+            session.command('EXAMINE "At once"')
+            self.assertIn(b"\\Flagged", session.command("FETCH * FLAGS")[2][0])
+            session.command("UNSELECT")
+        session.close()
+
     def test_a_mailbox_deleted_there_ends_the_session_here(self):
         made = self.there.api("POST", f"/users/{self.user}/mailboxes", {"path": "Doomed"})
         session, _ = self.idle("Doomed")
