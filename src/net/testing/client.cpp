@@ -16,6 +16,19 @@
 
 namespace mallard::net::testing {
 
+namespace {
+
+// A machine that stops the process for a moment ends waits that have a time limit.
+auto uninterrupted(auto const& call) {
+    for (;;) {
+        errno = 0;
+        auto const result = call();
+        if (result >= 0 || errno != EINTR) return result;
+    }
+}
+
+}  // namespace
+
 struct Client::Impl {
     int fd = -1;
     SSL_CTX* context = nullptr;
@@ -30,8 +43,9 @@ struct Client::Impl {
 
     bool fill() {
         char piece[16384];
-        int const n =
-            ssl != nullptr ? SSL_read(ssl, piece, sizeof piece) : static_cast<int>(::recv(fd, piece, sizeof piece, 0));
+        auto const n = uninterrupted([&]() -> ssize_t {
+            return ssl != nullptr ? SSL_read(ssl, piece, sizeof piece) : ::recv(fd, piece, sizeof piece, 0);
+        });
         if (n <= 0) return false;
         buffer.append(piece, static_cast<std::size_t>(n));
         return true;
@@ -56,8 +70,10 @@ Client::Client(Client&& other) noexcept = default;
 
 void Client::send(std::string_view bytes) {
     while (!bytes.empty()) {
-        ssize_t const n = impl_->ssl != nullptr ? SSL_write(impl_->ssl, bytes.data(), static_cast<int>(bytes.size()))
-                                                : ::send(impl_->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        auto const n = uninterrupted([&]() -> ssize_t {
+            return impl_->ssl != nullptr ? SSL_write(impl_->ssl, bytes.data(), static_cast<int>(bytes.size()))
+                                         : ::send(impl_->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        });
         if (n <= 0) return;  // the server has closed: the test sees it when it reads
         bytes.remove_prefix(static_cast<std::size_t>(n));
     }
@@ -99,7 +115,7 @@ std::string Client::start_tls(std::string const& server_name, std::string const&
         SSL_set1_host(impl_->ssl, server_name.c_str());
     }
     SSL_set_fd(impl_->ssl, impl_->fd);
-    if (SSL_connect(impl_->ssl) == 1) return {};
+    if (uninterrupted([&] { return SSL_connect(impl_->ssl); }) == 1) return {};
     unsigned long const code = ERR_get_error();
     return code == 0 ? "connection lost" : ERR_error_string(code, nullptr);
 }
