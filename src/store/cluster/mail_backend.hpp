@@ -107,7 +107,7 @@ public:
             : mongo(std::move(*MongoClient::open({.url = url}))),
               events(redis, {.worker_id = "test:" + random_hex(6), .worker_channels = [=] { return worker_channels; }}),
               tee(events),
-              store(*mongo, redis, tee, &events, clock) {
+              store(*mongo, redis, tee, &events, clock, {}, std::chrono::milliseconds(50)) {
             mongo->observe(expect_shard_key);
         }
         std::unique_ptr<MongoClient> mongo;

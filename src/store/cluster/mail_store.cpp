@@ -45,12 +45,13 @@ std::string_view command_of(Event::Kind kind) {
 }  // namespace
 
 ClusterMailStore::ClusterMailStore(MongoClient& mongo, RedisClient& redis, Events& events, ChangeSignals* signals,
-                                   Clock const& clock, DeriveRecord derive)
+                                   Clock const& clock, DeriveRecord derive, std::chrono::milliseconds calm)
     : mongo_(mongo),
       redis_(redis),
       events_(events),
       clock_(clock),
       derive_(std::move(derive)),
+      calm_(calm),
       attachments_(mongo, clock),
       open_(mongo, clock, signals) {}
 

@@ -13,6 +13,7 @@
 // Locks: first that in Redis, then mailboxes by ascending id; none while waiting for a client.
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <span>
@@ -39,9 +40,9 @@ class ClusterMailStore final : public MailStore {
 public:
     // All of them outlive the store. `signals` (ClusterEvents has them; null: the database is asked each time) tell of
     // what `events` of other processes announced. Without `derive` the records of messages that others wrote are
-    // not_supported.
+    // not_supported. `calm`: of what nothing came to or left for so long, check() says whether it is right.
     ClusterMailStore(MongoClient& mongo, RedisClient& redis, Events& events, ChangeSignals* signals, Clock const& clock,
-                     DeriveRecord derive = {});
+                     DeriveRecord derive = {}, std::chrono::milliseconds calm = std::chrono::seconds(3));
 
     Result<MailboxInfo> create_mailbox(MailboxInfo info) override;
     Result<std::vector<MailboxInfo>> create_mailboxes(std::vector<MailboxInfo> infos) override;
@@ -150,6 +151,7 @@ private:
     Events& events_;
     Clock const& clock_;
     DeriveRecord derive_;
+    std::chrono::milliseconds calm_;
     Attachments attachments_;
     mutable OpenMailboxes open_;
     mutable std::atomic<TimeMs> archive_time_ = 0, archive_time_read_at_ = 0;

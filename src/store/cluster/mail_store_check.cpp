@@ -19,8 +19,9 @@ using bson::Document;
 
 class Checker {
 public:
-    Checker(MongoClient& mongo, bool repair, std::function<void(std::uint64_t, std::uint64_t)> const& progress)
-        : mongo_(mongo), repair_(repair), progress_(progress), references_(mongo) {}
+    Checker(MongoClient& mongo, std::chrono::milliseconds calm, bool repair,
+            std::function<void(std::uint64_t, std::uint64_t)> const& progress)
+        : mongo_(mongo), calm_(calm), repair_(repair), progress_(progress), references_(mongo) {}
 
     Result<CheckReport> run() {
         MALLARD_TRY_ASSIGN(auto const total, mongo_.count(Db::main, "messages", {}));
@@ -128,7 +129,7 @@ private:
     }
 
     Result<void> check_files() {
-        MALLARD_TRY_ASSIGN(auto const low, references_.too_low(report_.bodies));
+        MALLARD_TRY_ASSIGN(auto const low, references_.too_low(report_.bodies, calm_));
         for (auto const& one : low) {
             std::string const name = "attachment " + hex_encode(one.digest);
             problem(name + (one.is_lost ? " is missing; messages use it" : " is counted less often than it is used"));
@@ -145,11 +146,10 @@ private:
     // A message on its way makes a counter differ from the sum: only what stays so while nothing comes or goes for a
     // time that no write takes is wrong. A user to whom something always comes is left to the next check.
     Result<void> check_storage() {
-        constexpr int looks = 5;
-        constexpr auto calm = std::chrono::seconds(1);
+        constexpr int looks = 4;
         MALLARD_TRY_ASSIGN(auto suspects, suspicious_counters());
         for (int look = 0; look < looks && !suspects.empty(); ++look) {
-            std::this_thread::sleep_for(calm);
+            if (look > 0) std::this_thread::sleep_for(calm_);
             for (auto at = suspects.begin(); at != suspects.end();) {
                 MALLARD_TRY_ASSIGN(bool const is_settled, judge_storage(at->first, at->second));
                 at = is_settled ? suspects.erase(at) : std::next(at);
@@ -191,13 +191,13 @@ private:
         return storage;
     }
 
-    // false: it is not as it was `seen`, which becomes what it is now.
+    // false: it is wrong, but not as it was `seen`, which becomes what it is now.
     Result<bool> judge_storage(ObjectId user, Storage& seen) {
         MALLARD_TRY_ASSIGN(auto const sum, octets_of(mongo_, user));
         MALLARD_TRY_ASSIGN(auto const now, storage_of(user));
         if (!now) return true;
-        if (std::exchange(seen, *now) != *now) return false;
         if (now->counter == sum) return true;
+        if (std::exchange(seen, *now) != *now) return false;
         problem("the storage counter of user " + user.hex() + " differs from the sum of the messages");
         if (!repair_) return true;
         MALLARD_TRY(
@@ -214,6 +214,7 @@ private:
     };
 
     MongoClient& mongo_;
+    std::chrono::milliseconds calm_;
     bool repair_;
     std::function<void(std::uint64_t, std::uint64_t)> const& progress_;
     CheckReport report_;
@@ -228,7 +229,7 @@ private:
 
 Result<CheckReport> ClusterMailStore::check(bool repair,
                                             std::function<void(std::uint64_t, std::uint64_t)> const& progress) {
-    return Checker(mongo_, repair, progress).run();
+    return Checker(mongo_, calm_, repair, progress).run();
 }
 
 Result<bool> ClusterMailStore::sweep() {

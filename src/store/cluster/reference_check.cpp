@@ -1,6 +1,5 @@
 #include "store/cluster/reference_check.hpp"
 
-#include <chrono>
 #include <optional>
 #include <set>
 #include <thread>
@@ -41,9 +40,9 @@ ReferenceCheck::File ReferenceCheck::file_of(Document const& file) {
     return {{metadata->integer("c"), metadata->integer("m")}, metadata->date("cu").value_or(0)};
 }
 
-Result<std::vector<ReferenceCheck::TooLow>> ReferenceCheck::too_low(std::uint64_t& files) {
+Result<std::vector<ReferenceCheck::TooLow>> ReferenceCheck::too_low(std::uint64_t& files,
+                                                                    std::chrono::milliseconds calm) {
     constexpr int looks = 3;
-    constexpr auto calm = std::chrono::seconds(1);
     files = 0;
     MALLARD_TRY(mongo_.find_each(Db::gridfs, "attachments.files", {}, {.projection = file_projection()},
                                  [&](Document const& file) {

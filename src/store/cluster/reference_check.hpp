@@ -7,6 +7,7 @@
 // was counted makes it seem so; hence what seems too low is counted anew, and judged if it did not change meanwhile.
 // Threads: none of it is shared.
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -34,8 +35,9 @@ public:
     void count(bson::Document const& message);
     static bson::Document projection() { return {{"magic", 1}, {"mimeTree.attachmentMap", 1}}; }
 
-    // When all are counted. What always changes is left out. `files`: becomes how many there are. Once.
-    Result<std::vector<TooLow>> too_low(std::uint64_t& files);
+    // When all are counted. What changes at each of a few looks, `calm` apart, is left out. `files`: becomes how many
+    // there are. Once.
+    Result<std::vector<TooLow>> too_low(std::uint64_t& files, std::chrono::milliseconds calm);
 
 private:
     struct File {

@@ -27,7 +27,7 @@ struct Process {
     Process(std::string const& url, RedisClient& redis, std::chrono::milliseconds retry_for)
         : events(redis, {.worker_id = "test:" + random_hex(6)}),
           mongo(open_client({.url = url, .retry_for = retry_for})),
-          store(*mongo, redis, events, &events, clock) {}
+          store(*mongo, redis, events, &events, clock, {}, std::chrono::milliseconds(50)) {}
     SystemClock clock;
     ClusterEvents events;
     std::unique_ptr<MongoClient> mongo;
