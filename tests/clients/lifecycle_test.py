@@ -13,7 +13,8 @@ import tempfile
 import time
 import unittest
 
-from common import BINARY, PASSWORD, MallardServer, ServerCase, cases, clean_environment, free_ports, message, trusting_tls
+from common import (BINARY, PASSWORD, STOP_SECONDS_MAX, MallardServer, ServerCase, cases, clean_environment, free_ports,
+                    message, trusting_tls)
 from wire import Lmtp
 
 USER = "ann@example.com"
@@ -141,7 +142,7 @@ class Signals(unittest.TestCase):
         lmtp.send(message("in flight") + b".\r\n")
         self.assertEqual(lmtp.reply(b"250")[:3], b"250")
         self.assertEqual(self.server.process.wait(15), 0)
-        self.assertLess(time.monotonic() - start, 10.5)
+        self.assertLess(time.monotonic() - start, STOP_SECONDS_MAX)
         self.server.start()
         with imaplib.IMAP4("127.0.0.1", self.server.imap_port) as client:
             client.login(USER, PASSWORD)
@@ -178,9 +179,11 @@ class Signals(unittest.TestCase):
     def test_sighup_with_a_broken_certificate_keeps_the_old_one(self):
         (self.server.data / "tls/cert.pem").write_text("broken")
         self.server.process.send_signal(signal.SIGHUP)
-        time.sleep(0.5)
+        end = time.monotonic() + 10
+        while "reload failed" not in self.server.log_path.read_text():
+            self.assertLess(time.monotonic(), end, self.server.log_path.read_text())
+            time.sleep(0.05)
         imaplib.IMAP4_SSL("127.0.0.1", self.server.imaps_port, ssl_context=trusting_tls()).logout()
-        self.assertIn("reload failed", self.server.log_path.read_text())
 
 
 class HangingDisk(unittest.TestCase):
@@ -202,7 +205,7 @@ class HangingDisk(unittest.TestCase):
                 server.process.send_signal(signal.SIGTERM)
                 server.process.wait(15)
                 took = time.monotonic() - start
-                self.assertLess(took, 10.2)
+                self.assertLess(took, STOP_SECONDS_MAX)
                 self.assertGreater(took, 8, "nothing hung: the test has lost its point")
                 self.assertIn("not everything ended in time", server.log_path.read_text())
                 hang.unlink()
