@@ -186,6 +186,27 @@ TEST_F(ClusterProcesses, MeetWhatWasAcknowledgedWhenTheyFindTheMailboxFirst) {
     EXPECT_EQ(round_trips_of([&] { EXPECT_EQ((*store.snapshot(target.id))->size(), 1u); }), 0u);
 }
 
+TEST_F(ClusterProcesses, MeetWhatWasOnItsWayWhenTheyLookedLast) {
+    Deaf deaf;
+    ClusterMailStore store(backend->mongo(), backend->redis(), backend->events(), &deaf, backend->clock());
+    auto const box = make_mailbox("INBOX");
+    auto const message = append(*other, box.id, "A: 1\r\n\r\n");
+    ASSERT_TRUE(message);
+    ASSERT_TRUE(store.snapshot(box.id));
+    ASSERT_TRUE(backend->mongo().find_and_modify(
+        Db::main, "mailboxes", {.filter = {{"_id", box.id}}, .update = {{"$inc", Document{{"modifyIndex", 1}}}}}));
+    ASSERT_TRUE(store.mailbox(box.id));
+    EXPECT_EQ(flags_at(store, box.id, 1).system, 0u);  // it has met the modseq, and nothing that has it
+    ASSERT_TRUE(backend->mongo().write(
+        Db::main, "messages",
+        {.filter = {{"_id", message->id}, {"mailbox", box.id}, {"uid", 1}},
+         .document = {{"$set", Document{{"flags", bson::Array{"\\Seen"}},
+                                        {"modseq", bson::number(static_cast<std::int64_t>(message->modseq + 1))}}}}}));
+    EXPECT_EQ(flags_at(store, box.id, 1).system, 0u);  // it is deaf indeed
+    ASSERT_TRUE(store.mailbox(box.id));
+    EXPECT_EQ(flags_at(store, box.id, 1).system, seen);
+}
+
 TEST_F(ClusterProcesses, NeverDoNothingBecauseOfWhatTheyHaveNotHeardYet) {
     Deaf deaf;
     ClusterMailStore store(backend->mongo(), backend->redis(), backend->events(), &deaf, backend->clock());

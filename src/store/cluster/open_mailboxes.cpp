@@ -231,8 +231,10 @@ void OpenMailboxes::note_arrival(MailboxInfo const& info) {
 Result<Snapshot> OpenMailboxes::current(OpenMailbox& box) const {
     TimeMs const age = clock_.now() - box.looked_at;
     bool const heard_nothing = box.index && box.watch && box.moment && box.watch->moment() == box.moment;
-    bool const is_ahead = box.heard > box.newest;
-    if (heard_nothing && !is_ahead && age >= 0 && age <= index_age_max_ms) return box.index;
+    // What was on its way at the last look may have been written and acknowledged before the document was read.
+    ModSeq const heard = box.heard;
+    bool const may_be_ahead = heard > box.newest || (heard != 0 && !box.settled());
+    if (heard_nothing && !may_be_ahead && age >= 0 && age <= index_age_max_ms) return box.index;
     return refresh(box);
 }
 

@@ -99,7 +99,8 @@ public:
     // The same, from the mailbox's document that the caller has just got.
     Result<void> catch_up(OpenMailbox& box, bson::Document const& mailbox) const;
 
-    // Somebody has read this document of a mailbox; an index that is behind it is read again before its next use.
+    // Somebody has read this document of a mailbox; an index that is behind it, or knows of changes on their way, is
+    // read again before its next use.
     void heard(bson::Document const& mailbox) const;
 
     // Whose a mailbox is, which never changes; nullopt: not met yet.
