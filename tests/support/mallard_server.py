@@ -22,6 +22,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from free_ports import free_port, free_ports  # noqa: F401: common.py has them from here
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 REDIS_NUMBERS = 16  # as many as any Redis has
 BINARY = pathlib.Path(os.environ.get("MALLARD_BINARY", ROOT / "build/release/bin/mallard"))
@@ -30,20 +32,6 @@ BINARY = pathlib.Path(os.environ.get("MALLARD_BINARY", ROOT / "build/release/bin
 def clean_environment():
     """Ours without MALLARD_…: the server reads those as options."""
     return {key: value for key, value in os.environ.items() if not key.startswith("MALLARD_")}
-
-
-def free_ports(count):
-    """As many different ones: each is held until all are chosen."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()
-
-
-def free_port():
-    return free_ports(1)[0]
 
 
 def redis_say(connection, *words):

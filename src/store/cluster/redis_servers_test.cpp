@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <thread>
 
 #include "store/cluster/test_backend.hpp"
@@ -19,16 +20,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Below those that the kernel gives to outgoing connections, and those that other tests take: free also while the
+// server is down.
 std::uint16_t free_port() {
-    int const fd = socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    bind(fd, reinterpret_cast<sockaddr*>(&address), size);
-    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-    close(fd);
-    return ntohs(address.sin_port);
+    static std::random_device random;
+    std::uniform_int_distribution<int> ports(9'000, 9'999);
+    for (;;) {
+        int const fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        auto const port = static_cast<std::uint16_t>(ports(random));
+        address.sin_port = htons(port);
+        bool const is_free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+        close(fd);
+        if (is_free) return port;
+    }
 }
 
 class Process {
