@@ -205,10 +205,9 @@ class HangingDisk(unittest.TestCase):
                 server.process.send_signal(signal.SIGTERM)
                 server.process.wait(15)
                 took = time.monotonic() - start
-                self.assertLess(took, STOP_SECONDS_MAX)
+                self.assertLess(took, 10.2)
                 self.assertGreater(took, 8, "nothing hung: the test has lost its point")
-                if server.process.returncode != -signal.SIGALRM:  # a busy machine may leave no time for the word
-                    self.assertIn("not everything ended in time", server.log_path.read_text())
+                self.assertIn("not everything ended in time", server.log_path.read_text())
                 hang.unlink()
                 server.start()
                 self.assertEqual(server.check(), [])

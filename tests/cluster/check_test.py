@@ -75,7 +75,7 @@ class Check(unittest.TestCase):
 
     def test_a_storage_counter_that_is_too_high_or_too_low(self):
         right = self.storage()
-        for wrong in (12_345, -2 * right):
+        for wrong in (12_345, -777, -right, -2 * right):
             self.database.users.update_one({"address": USER}, {"$inc": {"storageUsed": wrong}})
             self.repairs("storage counter of user " + self.user)
             self.assertEqual(self.storage(), right)
@@ -149,7 +149,7 @@ class Check(unittest.TestCase):
         for thread in threads:
             thread.start()
         try:
-            for _ in range(2):
+            for _ in range(4):
                 done = self.server.command("check", "--repair")
                 self.assertIn("all is well", done.stdout)
         finally:

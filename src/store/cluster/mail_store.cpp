@@ -84,30 +84,20 @@ Result<std::vector<MailboxInfo>> ClusterMailStore::mailboxes(UserId user) const 
                        mongo_.find(Db::main, "mailboxes", {{"user", user}}, {.max_time_ms = mailbox_time_max_ms}));
     std::vector<MailboxInfo> infos;
     infos.reserve(found.size());
-    for (auto const& one : found) {
-        infos.push_back(mailbox_info(one));
-        open_.note_owner(infos.back().id, user);
-        open_.heard(one);
-    }
+    for (auto const& one : found) infos.push_back(open_.heard(one));
     return infos;
 }
 
 Result<std::optional<MailboxInfo>> ClusterMailStore::mailbox(MailboxId id) const {
     MALLARD_TRY_ASSIGN(auto const found, mongo_.find_one(Db::main, "mailboxes", {{"_id", id}}));
     if (!found) return std::nullopt;
-    auto info = mailbox_info(*found);
-    open_.note_owner(info.id, info.user);
-    open_.heard(*found);
-    return info;
+    return open_.heard(*found);
 }
 
 Result<std::optional<MailboxInfo>> ClusterMailStore::find_mailbox(UserId user, std::string_view path) const {
     MALLARD_TRY_ASSIGN(auto const found, mongo_.find_one(Db::main, "mailboxes", {{"user", user}, {"path", path}}));
     if (!found) return std::nullopt;
-    auto info = mailbox_info(*found);
-    open_.note_owner(info.id, info.user);
-    open_.heard(*found);
-    return info;
+    return open_.heard(*found);
 }
 
 Result<MailboxInfo> ClusterMailStore::update_mailbox(MailboxId id, MailboxPatch const& patch) {

@@ -34,11 +34,11 @@ public:
         }
         report_.users = used_.size();
         MALLARD_TRY(find_strays());
-        MALLARD_TRY(
-            mongo_.find_each(Db::main, "archived", {}, {.projection = reference_projection()}, [&](Document message) {
-                references_.count(message);
-                return true;
-            }));
+        MALLARD_TRY(mongo_.find_each(Db::main, "archived", {}, {.projection = ReferenceCheck::projection()},
+                                     [&](Document message) {
+                                         references_.count(message);
+                                         return true;
+                                     }));
         MALLARD_TRY(check_files());
         MALLARD_TRY(check_storage());
         total_ = done_;
@@ -47,8 +47,10 @@ public:
     }
 
 private:
-    static Document reference_projection() {
-        return {{"uid", 1}, {"modseq", 1}, {"size", 1}, {"magic", 1}, {"mailbox", 1}, {"mimeTree.attachmentMap", 1}};
+    static Document message_projection() {
+        Document fields = ReferenceCheck::projection();
+        for (std::string_view field : {"uid", "modseq", "size"}) fields.set(field, 1);
+        return fields;
     }
 
     void tick() {
@@ -74,8 +76,7 @@ private:
         std::int64_t last = 0, modseq = 0;
         std::string const name = "mailbox " + id->hex();
         MALLARD_TRY(mongo_.find_each(Db::main, "messages", {{"mailbox", *id}},
-                                     {.projection = reference_projection(), .sort = {{"uid", 1}}},
-                                     [&](Document message) {
+                                     {.projection = message_projection(), .sort = {{"uid", 1}}}, [&](Document message) {
                                          std::int64_t const uid = message.integer("uid");
                                          if (uid <= last) problem(name + " has UID " + std::to_string(uid) + " twice");
                                          last = std::max(last, uid);

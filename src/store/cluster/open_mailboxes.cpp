@@ -193,14 +193,15 @@ void OpenMailboxes::forget(MailboxId id) {
     }
 }
 
-void OpenMailboxes::heard(Document const& mailbox) const {
-    auto const id = mailbox.id("_id");
-    if (!id) return;
+MailboxInfo OpenMailboxes::heard(Document const& mailbox) const {
+    MailboxInfo info = mailbox_info(mailbox);
+    note_owner(info.id, info.user);
     std::lock_guard const lock(mutex_);
-    auto const at = boxes_.find(MailboxId(*id));
-    if (at == boxes_.end()) return;
-    auto& heard = at->second.box->heard;
-    heard = std::max(heard.load(), modseq_of(mailbox, "modifyIndex"));
+    if (auto const at = boxes_.find(info.id); at != boxes_.end()) {
+        auto& heard = at->second.box->heard;
+        heard = std::max(heard.load(), modseq_of(mailbox, "modifyIndex"));
+    }
+    return info;
 }
 
 std::optional<UserId> OpenMailboxes::owner(MailboxId id) const {

@@ -99,9 +99,9 @@ public:
     // The same, from the mailbox's document that the caller has just got.
     Result<void> catch_up(OpenMailbox& box, bson::Document const& mailbox) const;
 
-    // Somebody has read this document of a mailbox; an index that is behind it, or knows of changes on their way, is
-    // read again before its next use.
-    void heard(bson::Document const& mailbox) const;
+    // What this document of a mailbox says, which somebody has read. An index that is behind it, or knows of changes on
+    // their way, is read again before its next use.
+    MailboxInfo heard(bson::Document const& mailbox) const;
 
     // Whose a mailbox is, which never changes; nullopt: not met yet.
     std::optional<UserId> owner(MailboxId id) const;
